@@ -1,0 +1,241 @@
+//! The catalogue: what recordings there are. One SQLite database, one writer thread with group
+//! commit, and as many readers as ask. All SQL of the project stands in this folder, so that another
+//! engine can move in.
+//!
+//! * [`schema`]: tables and migrations.
+//! * [`row`]: a recording as a row, and the key that encodes time.
+//! * [`write`]: the single writer.
+//! * [`read`]: the questions.
+
+mod read;
+mod row;
+mod schema;
+mod write;
+
+pub use read::{Filter, Number, Totals};
+pub use row::{Key, NumberId, Recording};
+pub use write::Archived;
+
+use crate::call::Call;
+use crate::day::Day;
+use crate::store::Sealed;
+use chrono_tz::Tz;
+use rusqlite::{Connection, OpenFlags};
+use std::ops::{Range, RangeInclusive};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+use thiserror::Error;
+use ulid::Ulid;
+use write::{Answer, Change, Writer};
+
+/// What can go wrong with the catalogue.
+#[derive(Debug, Error)]
+pub enum CatalogueError {
+    /// The database or its disk failed.
+    #[error("the catalogue: {0}")]
+    Database(#[from] rusqlite::Error),
+    /// A change could not be made durable; nothing of it is in the archive.
+    #[error("the catalogue cannot be written: {0}; is the disk full?")]
+    NotCommitted(String),
+    /// The database holds what no version of this program writes.
+    #[error("the catalogue is damaged: {0}")]
+    Damaged(String),
+    /// The database needs a newer program.
+    #[error("the catalogue has schema {found}, this version knows up to {known}: upgrade tsuwaroku")]
+    Future {
+        /// Its schema.
+        found: usize,
+        /// The newest one that this program knows.
+        known: usize,
+    },
+    /// There is no archive at this place, or there is one already.
+    #[error("{0}")]
+    Place(String),
+    /// The writer has stopped.
+    #[error("the catalogue is closed")]
+    Closed,
+}
+
+/// What an archive is born with and keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Birth {
+    /// Its identity.
+    pub archive: Ulid,
+    /// The time zone of its days; directories are named by it, so it cannot change.
+    pub time_zone: Tz,
+}
+
+/// The catalogue, open.
+#[derive(Debug)]
+pub struct Catalogue {
+    path: PathBuf,
+    birth: Birth,
+    writer: Writer,
+    readers: Mutex<Vec<Connection>>,
+}
+
+impl Catalogue {
+    /// Makes an empty catalogue at `path`.
+    pub fn init(path: &Path, birth: Birth) -> Result<(), CatalogueError> {
+        if path.exists() {
+            let found = format!("{}: there is an archive already", path.display());
+            return Err(CatalogueError::Place(found));
+        }
+        let mut connection = open(path, OpenFlags::SQLITE_OPEN_CREATE)?;
+        schema::migrate(&mut connection)?;
+        let transaction = connection.transaction()?;
+        write::set(&transaction, "archive", &birth.archive.to_string())?;
+        write::set(&transaction, "time_zone", birth.time_zone.name())?;
+        Ok(transaction.commit()?)
+    }
+
+    /// Opens the catalogue at `path` and starts its writer.
+    pub fn open(path: &Path) -> Result<Self, CatalogueError> {
+        if !path.exists() {
+            let missing = format!(
+                "{}: there is no archive; make one with: tsuwaroku init",
+                path.display()
+            );
+            return Err(CatalogueError::Place(missing));
+        }
+        let mut connection = open(path, OpenFlags::empty())?;
+        schema::migrate(&mut connection)?;
+        let setting = |name: &str| {
+            write::get(&connection, name)?
+                .ok_or_else(|| CatalogueError::Damaged(format!("it has no '{name}'")))
+        };
+        let (archive, zone) = (setting("archive")?, setting("time_zone")?);
+        let damaged = |text: &str| CatalogueError::Damaged(format!("its setting '{text}'"));
+        let birth = Birth {
+            archive: Ulid::from_string(&archive).map_err(|_| damaged(&archive))?,
+            time_zone: zone.parse().map_err(|_| damaged(&zone))?,
+        };
+        let writer = Writer::start(connection)
+            .map_err(|error| CatalogueError::NotCommitted(error.to_string()))?;
+        Ok(Self { path: path.to_owned(), birth, writer, readers: Mutex::default() })
+    }
+
+    /// What the archive was born with.
+    pub fn birth(&self) -> Birth {
+        self.birth
+    }
+
+    /// Enters `call`, whose object is durable and `sealed`, into the archive; it is durable when
+    /// this returns. A call that is in already is left as it is.
+    pub fn archive(&self, call: Call, sealed: Sealed) -> Result<Archived, CatalogueError> {
+        let at = crate::call::time_of(call.id.timestamp_ms() as i64 * 1_000_000);
+        let day = Day::of(at, self.birth.time_zone);
+        match self.writer.apply(Change::Archive { call: Box::new(call), day, sealed })? {
+            Answer::Archived(archived) => Ok(archived),
+            Answer::Designated(_) => Err(CatalogueError::Closed),
+        }
+    }
+
+    /// Makes `number` known, so that its directory is there before its first call.
+    pub fn designate(&self, number: &str) -> Result<NumberId, CatalogueError> {
+        match self.writer.apply(Change::Designate { number: number.to_owned() })? {
+            Answer::Designated(id) => Ok(id),
+            Answer::Archived(_) => Err(CatalogueError::Closed),
+        }
+    }
+
+    /// All numbers, past and present, in the order of their names.
+    pub fn numbers(&self) -> Result<Vec<Number>, CatalogueError> {
+        self.read(read::numbers)
+    }
+
+    /// The days within `days` (YYYYMMDD) that have recordings, of `number` or of any.
+    pub fn days(
+        &self,
+        number: Option<NumberId>,
+        days: RangeInclusive<u32>,
+    ) -> Result<Vec<Day>, CatalogueError> {
+        self.read(|on| read::days(on, number, days))
+    }
+
+    /// Whether one of `days` (YYYYMMDD) has a recording, of `number` or of any.
+    pub fn has_day(
+        &self,
+        number: Option<NumberId>,
+        days: RangeInclusive<u32>,
+    ) -> Result<bool, CatalogueError> {
+        self.read(|on| read::has_day(on, number, days))
+    }
+
+    /// The numbers with recordings on `day`.
+    pub fn numbers_of_day(&self, day: Day) -> Result<Vec<Number>, CatalogueError> {
+        self.read(|on| read::numbers_of_day(on, day))
+    }
+
+    /// The recordings of `number` on `day`, in order.
+    pub fn recordings(&self, number: NumberId, day: Day) -> Result<Vec<Recording>, CatalogueError> {
+        let milliseconds = day.milliseconds(self.birth.time_zone);
+        self.read(|on| read::of_number(on, number, &milliseconds))
+    }
+
+    /// The recordings of `number` that began within `milliseconds` since 1970, in order.
+    pub fn recordings_within(
+        &self,
+        number: NumberId,
+        milliseconds: &Range<i64>,
+    ) -> Result<Vec<Recording>, CatalogueError> {
+        self.read(|on| read::of_number(on, number, milliseconds))
+    }
+
+    /// The recording with this key.
+    pub fn by_key(&self, key: Key) -> Result<Option<Recording>, CatalogueError> {
+        self.read(|on| read::by_key(on, key))
+    }
+
+    /// The recording with this identity.
+    pub fn by_id(&self, id: Ulid) -> Result<Option<Recording>, CatalogueError> {
+        self.read(|on| read::by_id(on, id))
+    }
+
+    /// The first `limit` recordings that `filter` asks for, oldest first.
+    pub fn find(&self, filter: &Filter, limit: u32) -> Result<Vec<Recording>, CatalogueError> {
+        self.read(|on| read::find(on, filter, limit))
+    }
+
+    /// The archive in figures.
+    pub fn totals(&self) -> Result<Totals, CatalogueError> {
+        self.read(read::totals)
+    }
+
+    /// Asks with a connection of its own: one that lies ready, or a new one.
+    fn read<T>(
+        &self,
+        ask: impl FnOnce(&Connection) -> Result<T, CatalogueError>,
+    ) -> Result<T, CatalogueError> {
+        let ready = self.readers.lock().expect("no reader panics holding it").pop();
+        let connection = match ready {
+            Some(connection) => connection,
+            None => {
+                let connection = open(&self.path, OpenFlags::empty())?;
+                connection.pragma_update(None, "query_only", true)?;
+                connection
+            }
+        };
+        let answer = ask(&connection);
+        self.readers.lock().expect("no reader panics holding it").push(connection);
+        answer
+    }
+}
+
+/// A connection with the settings that every one has: a write-ahead log, and an fsync a commit.
+fn open(path: &Path, more: OpenFlags) -> Result<Connection, CatalogueError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | more;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    // Bytes that were deleted are overwritten in the file: they may be a person's number.
+    connection.pragma_update(None, "secure_delete", true)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+#[cfg(test)]
+mod tests;

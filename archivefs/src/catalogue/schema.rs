@@ -1,0 +1,68 @@
+//! The tables, and how an older database becomes a current one. `PRAGMA user_version` counts the
+//! steps that have been taken.
+
+use super::CatalogueError;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+/// One step for each version of the schema, in order; a released step is never changed.
+const STEPS: [&str; 1] = [
+    // `recording.key` is the start in milliseconds and a tie-break (see `Key`), so that a stretch of
+    // time is a range of the table itself. `day` answers which directories there are without
+    // looking at recordings; `day.day` is the office's day as YYYYMMDD.
+    "
+    CREATE TABLE setting (
+        name  TEXT PRIMARY KEY,
+        value TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE number (
+        id     INTEGER PRIMARY KEY,
+        number TEXT NOT NULL UNIQUE
+    ) STRICT;
+
+    CREATE TABLE recording (
+        key          INTEGER PRIMARY KEY,
+        id           BLOB NOT NULL CHECK (length(id) = 16),
+        number       INTEGER NOT NULL REFERENCES number (id),
+        suffix       INTEGER NOT NULL,
+        started_at   INTEGER NOT NULL,
+        frames       INTEGER NOT NULL,
+        rate         INTEGER NOT NULL,
+        channels     INTEGER NOT NULL,
+        encoding     INTEGER NOT NULL,
+        direction    INTEGER NOT NULL,
+        other_party  TEXT,
+        gap_frames   INTEGER NOT NULL,
+        end_reason   INTEGER NOT NULL,
+        wav_bytes    INTEGER NOT NULL,
+        wav_sha256   BLOB NOT NULL CHECK (length(wav_sha256) = 32),
+        stored_bytes INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX recording_of_number ON recording (number, key);
+    CREATE INDEX recording_of_party ON recording (other_party, key) WHERE other_party IS NOT NULL;
+
+    CREATE TABLE day (
+        number     INTEGER NOT NULL REFERENCES number (id),
+        day        INTEGER NOT NULL,
+        recordings INTEGER NOT NULL,
+        PRIMARY KEY (number, day)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX number_of_day ON day (day, number);
+    ",
+];
+
+/// Brings the database up to date; refuses one that a newer program has written.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), CatalogueError> {
+    let found: usize = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if found > STEPS.len() {
+        return Err(CatalogueError::Future { found, known: STEPS.len() });
+    }
+    for (done, step) in STEPS.iter().enumerate().skip(found) {
+        let transaction =
+            Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+        transaction.execute_batch(step)?;
+        transaction.pragma_update(None, "user_version", done + 1)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}

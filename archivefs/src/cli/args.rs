@@ -1,0 +1,110 @@
+//! The words of the command line.
+
+use super::moment::Moment;
+use clap::{Args as ClapArgs, Parser, Subcommand};
+use std::path::PathBuf;
+use ulid::Ulid;
+
+/// The archive of recorded calls.
+#[derive(Debug, Parser)]
+#[command(name = "tsuwaroku", version, about, max_term_width = 100)]
+pub struct Args {
+    /// The configuration file
+    #[arg(long, global = true, value_name = "FILE", env = "TSUWAROKU_CONFIG",
+        default_value = tsuwaroku_config::DEFAULT_PATH)]
+    pub config: PathBuf,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Make an empty archive where the configuration says
+    Init,
+    /// Run the archive daemon: take calls from the spool, and mount the archive
+    Serve,
+    /// Show how the device is; exit status 1 if somebody has to look
+    Status {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Find recordings, oldest first
+    Find(FindArgs),
+    /// Re-read recordings and compare them with their digests; exit status 1 if something is wrong
+    Verify(VerifyArgs),
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(ConfigVerb),
+}
+
+/// What to find.
+#[derive(Debug, ClapArgs)]
+pub struct FindArgs {
+    /// Only calls on this designated number
+    #[arg(long)]
+    pub number: Option<String>,
+    /// Only calls from this day or time on: 2026-11-23 or 2026-11-23T10:15
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<Moment>,
+    /// Only calls up to this day, the day included, or before this time
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<Moment>,
+    /// Only calls with this other party: the number or its beginning
+    #[arg(long, value_name = "NUMBER")]
+    pub party: Option<String>,
+    /// Only calls of at least this length
+    #[arg(long, value_name = "SECONDS")]
+    pub min: Option<f64>,
+    /// Only calls of at most this length
+    #[arg(long, value_name = "SECONDS")]
+    pub max: Option<f64>,
+    /// Show at most this many
+    #[arg(long, value_name = "COUNT", default_value_t = 100)]
+    pub limit: usize,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to verify.
+#[derive(Debug, ClapArgs)]
+pub struct VerifyArgs {
+    /// Only this recording
+    #[arg(value_name = "ID", conflicts_with_all = ["day", "from", "to"])]
+    pub recording: Option<Ulid>,
+    /// Only recordings of this day
+    #[arg(long, value_name = "DAY", conflicts_with_all = ["from", "to"])]
+    pub day: Option<Moment>,
+    /// Only recordings from this day or time on
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<Moment>,
+    /// Only recordings up to this day, the day included, or before this time
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<Moment>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to do with the configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigVerb {
+    /// Check the file; exit status 78 and one line a fault if it is not good
+    Check,
+    /// Print the table of designated numbers and the settings
+    Show,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+}

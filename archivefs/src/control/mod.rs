@@ -1,0 +1,12 @@
+//! The control service: HTTP/JSON on a Unix socket, through which everything is asked of and told to
+//! the running daemon. Who asks is the Unix account at the other end of the socket.
+//!
+//! * [`api`]: paths, requests and responses, the same types on both sides.
+//! * [`actor`]: who asks, and what they may.
+//! * [`service`]: the daemon's side.
+//! * [`client`]: the command's side.
+
+pub mod actor;
+pub mod api;
+pub mod client;
+pub mod service;

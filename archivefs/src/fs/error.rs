@@ -1,0 +1,60 @@
+//! Why the file system refuses, and the errno that says so. No wildcard: a new reason needs a
+//! decision.
+
+use crate::catalogue::CatalogueError;
+use crate::store::StoreError;
+use nix::errno::Errno;
+use thiserror::Error;
+use ulid::Ulid;
+
+/// Why a request is refused.
+#[derive(Debug, Error)]
+pub enum FsError {
+    /// There is nothing of that name or number.
+    #[error("not found")]
+    NotFound,
+    /// A file was used as a directory.
+    #[error("not a directory")]
+    NotAFolder,
+    /// A directory was opened as a file.
+    #[error("is a directory")]
+    IsAFolder,
+    /// There is no such extended attribute.
+    #[error("no such attribute")]
+    NoAttribute,
+    /// A handle that was never given out, or was released.
+    #[error("not an open handle")]
+    BadHandle,
+    /// Whoever asks: nothing can be changed through the mount (R5.2).
+    #[error("the archive is read-only")]
+    ReadOnly,
+    /// The object is whole, but it is not what the catalogue holds under this identity.
+    #[error("the object of {0} is not the recording that was archived: run tsuwaroku verify")]
+    NotTheRecording(Ulid),
+    /// The catalogue cannot answer.
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueError),
+    /// The object cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl FsError {
+    /// What the caller's system call returns.
+    pub fn errno(&self) -> Errno {
+        match self {
+            Self::NotFound => Errno::ENOENT,
+            Self::NotAFolder => Errno::ENOTDIR,
+            Self::IsAFolder => Errno::EISDIR,
+            Self::NoAttribute => Errno::ENODATA,
+            Self::BadHandle => Errno::EBADF,
+            Self::ReadOnly => Errno::EROFS,
+            Self::NotTheRecording(_) | Self::Catalogue(_) | Self::Store(_) => Errno::EIO,
+        }
+    }
+
+    /// Whether the operator must hear of it: not what a mistyped name causes.
+    pub fn is_fault(&self) -> bool {
+        self.errno() == Errno::EIO
+    }
+}

@@ -1,0 +1,251 @@
+//! From the spool into the archive: each finished call becomes a durable object, then a durable row,
+//! and only then leaves the spool. Killed anywhere, it begins again with the same entry, and finds
+//! what it had done.
+//!
+//! An entry is untrusted input. One that is not what it should be goes to quarantine with a reason;
+//! it is never dropped. A disk that fails is no fault of the entry: it stays and is tried again.
+
+use crate::call::Call;
+use crate::catalogue::{Archived, Catalogue, CatalogueError, Recording};
+use crate::store::{NewObject, ObjectWriter, Sealed, Store, StoreError};
+use crate::wav;
+use std::collections::HashSet;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+use thiserror::Error;
+use tsuwaroku_spool::SpoolError;
+use tsuwaroku_spool::read::{Entry, EntryFault, Item, Reader};
+use tsuwaroku_spool::record::Record;
+
+/// Most samples of silence written at a time for a gap, bytes.
+const SILENCE_BYTES: usize = 64 * 1024;
+
+/// Takes entries out of the spool.
+pub struct Ingest {
+    spool: Reader,
+    store: Store,
+    catalogue: Arc<Catalogue>,
+    designated: HashSet<String>,
+    progress: Arc<Progress>,
+}
+
+/// What the operator is told of ingest.
+#[derive(Debug, Default)]
+pub struct Progress(Mutex<State>);
+
+/// See [`Progress`].
+#[derive(Debug, Clone, Default)]
+pub struct State {
+    /// Recordings archived since the daemon was started.
+    pub archived: u64,
+    /// Why the oldest waiting entry could not be taken, and when that was found.
+    pub trouble: Option<(SystemTime, String)>,
+}
+
+impl Progress {
+    /// As it stands now.
+    pub fn get(&self) -> State {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Why an entry was not taken.
+#[derive(Debug, Error)]
+enum Refusal {
+    /// It is not what it should be: to quarantine.
+    #[error("{0}")]
+    Content(String),
+    /// It may go better later: it stays.
+    #[error("{0}")]
+    Later(String),
+}
+
+impl From<EntryFault> for Refusal {
+    fn from(fault: EntryFault) -> Self {
+        let text = fault.to_string();
+        if fault.is_content() { Self::Content(text) } else { Self::Later(text) }
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        let text = error.to_string();
+        match error {
+            StoreError::Length { .. } => Self::Content(text),
+            _ => Self::Later(text),
+        }
+    }
+}
+
+impl From<CatalogueError> for Refusal {
+    fn from(error: CatalogueError) -> Self {
+        Self::Later(error.to_string())
+    }
+}
+
+impl From<SpoolError> for Refusal {
+    fn from(error: SpoolError) -> Self {
+        Self::Later(error.to_string())
+    }
+}
+
+impl Ingest {
+    /// Takes calls on the `designated` numbers from `spool` into `store` and `catalogue`.
+    pub fn new(
+        spool: Reader,
+        store: Store,
+        catalogue: Arc<Catalogue>,
+        designated: HashSet<String>,
+        progress: Arc<Progress>,
+    ) -> Self {
+        Self { spool, store, catalogue, designated, progress }
+    }
+
+    /// Takes everything that is ready. Answers whether some of it has to be tried again.
+    pub fn run(&self) -> bool {
+        match self.spool.ready() {
+            Ok(items) => {
+                let mut trouble = None;
+                for item in &items {
+                    if let Err(error) = self.take(item) {
+                        log::error!("{}: {error}; it stays in the spool", item.path.display());
+                        trouble.get_or_insert(error);
+                    }
+                }
+                self.tell(trouble)
+            }
+            Err(error) => self.tell(Some(error.to_string())),
+        }
+    }
+
+    fn tell(&self, trouble: Option<String>) -> bool {
+        let again = trouble.is_some();
+        self.progress.change(|state| state.trouble = trouble.map(|t| (SystemTime::now(), t)));
+        again
+    }
+
+    /// Takes one entry, or quarantines it. An error means that it stays.
+    fn take(&self, item: &Item) -> Result<(), String> {
+        let refusal = match self.archive(item) {
+            Ok(recording) => {
+                self.progress.change(|state| state.archived += 1);
+                log::info!(
+                    "archived {} of {} frames, {} bytes in {}",
+                    recording.id,
+                    recording.frames,
+                    recording.sealed.wav_bytes,
+                    recording.sealed.stored_bytes
+                );
+                return self.spool.remove(item).map_err(|error| error.to_string());
+            }
+            Err(refusal) => refusal,
+        };
+        match refusal {
+            Refusal::Later(reason) => Err(reason),
+            Refusal::Content(reason) => {
+                log::error!("ALARM: {} goes to quarantine: {reason}", item.path.display());
+                self.spool.quarantine(item, &reason).map_err(|error| error.to_string())
+            }
+        }
+    }
+
+    fn archive(&self, item: &Item) -> Result<Recording, Refusal> {
+        let mut entry = Entry::open(&item.path)?;
+        let call = Call::of(&entry.check()?);
+        self.check(&call)?;
+        let wav = wav::Frame::around(&call, self.catalogue.birth().time_zone);
+        if let Some(there) = self.catalogue.by_id(call.id)? {
+            return self.compare(&call, &wav, &mut entry, there);
+        }
+        let sealed = self.store_object(&call, &wav, &mut entry)?;
+        match self.catalogue.archive(call, sealed)? {
+            Archived::New(recording) | Archived::Already(recording) => Ok(*recording),
+        }
+    }
+
+    /// What a sound entry may still be wrong in.
+    fn check(&self, call: &Call) -> Result<(), Refusal> {
+        if !self.designated.contains(&call.number) {
+            // R2.1: capture does not write such a call; somebody else has, or the table has changed.
+            return Err(Refusal::Content(format!("{} is not a designated number", call.number)));
+        }
+        if call.id.timestamp_ms() as i64 != call.started_at.div_euclid(1_000_000) {
+            return Err(Refusal::Content("its identity and its start are of other times".into()));
+        }
+        Ok(())
+    }
+
+    fn store_object(
+        &self,
+        call: &Call,
+        wav: &wav::Frame,
+        entry: &mut Entry,
+    ) -> Result<Sealed, Refusal> {
+        let mut new = self.store.begin(call, wav)?;
+        copy(call, entry, &mut new)?;
+        Ok(new.publish()?)
+    }
+
+    /// A second entry of an archived identity: the same again, after a crash, or an impostor.
+    fn compare(
+        &self,
+        call: &Call,
+        wav: &wav::Frame,
+        entry: &mut Entry,
+        there: Recording,
+    ) -> Result<Recording, Refusal> {
+        let mut writer = ObjectWriter::begin(io::sink(), call, wav)?;
+        copy(call, entry, &mut writer)?;
+        let (_, sealed) = writer.seal()?;
+        if sealed.wav_sha256 != there.sealed.wav_sha256 {
+            return Err(Refusal::Content("another recording has its identity".into()));
+        }
+        if !self.store.path(call.id).exists() {
+            log::error!("the object of {} had gone; stored again from the spool", call.id);
+            self.store_object(call, wav, entry)?;
+        }
+        Ok(there)
+    }
+}
+
+/// What takes the samples of an entry.
+trait Sink {
+    fn samples(&mut self, samples: &[u8]) -> Result<(), StoreError>;
+}
+
+impl Sink for NewObject {
+    fn samples(&mut self, samples: &[u8]) -> Result<(), StoreError> {
+        Self::samples(self, samples)
+    }
+}
+
+impl<W: Write> Sink for ObjectWriter<W> {
+    fn samples(&mut self, samples: &[u8]) -> Result<(), StoreError> {
+        Self::samples(self, samples)
+    }
+}
+
+/// The samples of `entry`, with silence of the same length where audio was lost.
+fn copy(call: &Call, entry: &mut Entry, into: &mut impl Sink) -> Result<(), Refusal> {
+    let silence = vec![call.layout.encoding.silence(); SILENCE_BYTES];
+    for record in entry.records()? {
+        match record? {
+            Record::Audio { samples, .. } => into.samples(&samples)?,
+            Record::Gap(gap) => {
+                let mut left = gap.frames.saturating_mul(call.layout.frame_bytes() as u64);
+                while left > 0 {
+                    let now = left.min(SILENCE_BYTES as u64) as usize;
+                    into.samples(&silence[..now])?;
+                    left -= now as u64;
+                }
+            }
+            Record::Start(_) | Record::Digits(_) | Record::End(_) => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,292 @@
+//! The daemon: opens the archive, mounts it, takes calls from the spool and answers the control
+//! socket, until it is told to stop. Wires the other modules together and decides nothing else.
+
+use crate::catalogue::{Birth, Catalogue, CatalogueError};
+use crate::control::service::{self, Device};
+use crate::fs::{ArchiveFs, Mount, MountError, Owners};
+use crate::ingest::{Ingest, Progress};
+use crate::store::{Store, StoreError, create_directories};
+use chrono::{DateTime, Utc};
+use nix::fcntl::{Flock, FlockArg};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use nix::unistd::{Group, getegid, geteuid};
+use sd_notify::NotifyState;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use thiserror::Error;
+use tsuwaroku_config::Config;
+use tsuwaroku_spool::SpoolError;
+use tsuwaroku_spool::read::Reader;
+use ulid::Ulid;
+
+/// How often the daemon looks whether all is well, and tells systemd's watchdog.
+const BEAT_MILLISECONDS: u16 = 1000;
+/// How long an entry that could not be taken rests before it is tried again.
+const REST: Duration = Duration::from_secs(2);
+
+/// Why the daemon does not start, or stops.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// Another daemon has the archive.
+    #[error("{}: another tsuwaroku serves this archive", .0.display())]
+    Taken(PathBuf),
+    /// A setting names something that does not exist.
+    #[error("{}: {key}: {message}", path.display())]
+    Setting {
+        /// The configuration file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// See [`CatalogueError`].
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueError),
+    /// See [`StoreError`].
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// See [`SpoolError`].
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// See [`MountError`].
+    #[error(transparent)]
+    Mount(#[from] MountError),
+    /// The control socket cannot be made.
+    #[error("{}: {error}; see [archive] socket", socket.display())]
+    Socket {
+        /// The socket.
+        socket: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// Somebody else unmounted the file system.
+    #[error("{} was unmounted by somebody else", .0.display())]
+    Unmounted(PathBuf),
+    /// Something that every program needs failed.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// The catalogue of the archive at `root`.
+fn catalogue_path(root: &Path) -> PathBuf {
+    root.join("catalogue.sqlite")
+}
+
+/// The primary tier of the archive at `root`.
+fn primary_path(root: &Path) -> PathBuf {
+    root.join("primary")
+}
+
+/// Makes an empty archive where `config` says, born at `now` with the random part `random`.
+pub fn init(config: &Config, now: DateTime<Utc>, random: u128) -> Result<Ulid, ServeError> {
+    let root = &config.archive.root;
+    let now = u64::try_from(now.timestamp_millis()).unwrap_or(0);
+    let archive = Ulid::from_parts(now, random);
+    create_directories(root)?;
+    if catalogue_path(root).exists() {
+        let found = format!("{}: there is an archive already", root.display());
+        return Err(CatalogueError::Place(found).into());
+    }
+    Store::init(&primary_path(root), archive, "primary")?;
+    Catalogue::init(
+        &catalogue_path(root),
+        Birth { archive, time_zone: config.site.time_zone },
+    )?;
+    Ok(archive)
+}
+
+/// Serves the archive of `config` until SIGTERM or SIGINT.
+pub fn serve(config: Config) -> Result<(), ServeError> {
+    let since = Utc::now();
+    let _lock = lock(&config.archive.root)?;
+    let catalogue = Arc::new(Catalogue::open(&catalogue_path(&config.archive.root))?);
+    check_zone(&config, catalogue.birth())?;
+    let store = Store::open(&primary_path(&config.archive.root), catalogue.birth().archive)?;
+    for line in &config.lines {
+        catalogue.designate(&line.number)?;
+    }
+    let owners = owners(&config)?;
+    let fs =
+        ArchiveFs::new(catalogue.clone(), store.clone(), config.archive.names, owners.clone());
+    let signals = signals()?;
+    let listener = listen(&config)?;
+    let mount = Mount::new(fs, &config.archive.mount)?;
+
+    let progress = Arc::new(Progress::default());
+    let ingest = Ingest::new(
+        Reader::open(&config.capture.spool)?,
+        store.clone(),
+        catalogue.clone(),
+        config.lines.iter().map(|line| line.number.clone()).collect(),
+        progress.clone(),
+    );
+    let stop = Arc::new(AtomicBool::new(false));
+    let ingesting = start_ingest(ingest, config.capture.spool.join("ready"), stop.clone())?;
+
+    let mounted = Arc::new(AtomicBool::new(true));
+    let device = Device {
+        catalogue,
+        store,
+        spool: Reader::open(&config.capture.spool)?,
+        ingest: progress,
+        mounted: mounted.clone(),
+        since,
+        own: owners.uid,
+        config,
+    };
+    let runtime = control(listener, device)?;
+    log::info!("serving {}", mount.path().display());
+    tell(&[NotifyState::Ready]);
+    let outcome = wait(&signals, &mount, &mounted);
+    tell(&[NotifyState::Stopping]);
+    stop.store(true, Ordering::Relaxed);
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    drop(mount);
+    if ingesting.join().is_err() {
+        log::error!("ingest had stopped by a fault of the program");
+    }
+    log::info!("stopped");
+    outcome
+}
+
+fn lock(root: &Path) -> Result<Flock<File>, ServeError> {
+    let path = root.join("lock");
+    let file = File::create(&path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => ServeError::Catalogue(CatalogueError::Place(format!(
+            "{}: there is no archive; make one with: tsuwaroku init",
+            root.display()
+        ))),
+        _ => error.into(),
+    })?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock)
+        .map_err(|_| ServeError::Taken(root.to_owned()))
+}
+
+/// The directories are named by the zone the archive was made with.
+fn check_zone(config: &Config, birth: Birth) -> Result<(), ServeError> {
+    if config.site.time_zone == birth.time_zone {
+        return Ok(());
+    }
+    Err(ServeError::Setting {
+        path: config.path.clone(),
+        key: "site.time_zone".into(),
+        message: format!(
+            "is {}, but the archive was made with {}, by which its days are named; set it back",
+            config.site.time_zone, birth.time_zone
+        ),
+    })
+}
+
+fn owners(config: &Config) -> Result<Owners, ServeError> {
+    let mut owners =
+        Owners { uid: geteuid().as_raw(), gid: getegid().as_raw(), ..Owners::default() };
+    for (index, line) in config.lines.iter().enumerate() {
+        let Some(name) = &line.reader_group else { continue };
+        let group = Group::from_name(name).map_err(io::Error::from)?;
+        let group = group.ok_or_else(|| ServeError::Setting {
+            path: config.path.clone(),
+            key: format!("line[{}].reader_group", index + 1),
+            message: format!("there is no group '{name}' here; make it with: groupadd {name}"),
+        })?;
+        owners.readers.insert(line.number.clone(), group.gid.as_raw());
+    }
+    Ok(owners)
+}
+
+/// A socket that becomes readable when the daemon is told to stop.
+fn signals() -> io::Result<UnixStream> {
+    let (told, teller) = UnixStream::pair()?;
+    told.set_nonblocking(true)?;
+    for signal in [SIGTERM, SIGINT] {
+        signal_hook::low_level::pipe::register(signal, teller.try_clone()?)?;
+    }
+    Ok(told)
+}
+
+fn listen(config: &Config) -> Result<std::os::unix::net::UnixListener, ServeError> {
+    let socket = &config.archive.socket;
+    service::listen(socket)
+        .map_err(|error| ServeError::Socket { socket: socket.clone(), error })
+}
+
+fn control(
+    listener: std::os::unix::net::UnixListener,
+    device: Device,
+) -> io::Result<tokio::runtime::Runtime> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(8)
+        .thread_name("control")
+        .enable_all()
+        .build()?;
+    let listener = {
+        let _inside = runtime.enter();
+        tokio::net::UnixListener::from_std(listener)?
+    };
+    runtime.spawn(service::serve(listener, Arc::new(device)));
+    Ok(runtime)
+}
+
+fn start_ingest(
+    ingest: Ingest,
+    ready: PathBuf,
+    stop: Arc<AtomicBool>,
+) -> io::Result<std::thread::JoinHandle<()>> {
+    let news = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
+    news.add_watch(&ready, AddWatchFlags::IN_MOVED_TO)?;
+    std::thread::Builder::new().name("ingest".into()).spawn(move || {
+        while !stop.load(Ordering::Relaxed) {
+            if ingest.run() {
+                std::thread::sleep(REST);
+            } else {
+                wait_for_news(&news);
+            }
+        }
+    })
+}
+
+/// Until something is published in the spool, or a beat has passed: news can be lost, so ingest
+/// looks by itself too.
+fn wait_for_news(news: &Inotify) {
+    let mut fds = [PollFd::new(news.as_fd(), PollFlags::POLLIN)];
+    match poll(&mut fds, PollTimeout::from(BEAT_MILLISECONDS)) {
+        Ok(0) | Err(_) => {}
+        Ok(_) => {
+            // Only that there is news matters: ingest reads the directory.
+            let _ = news.read_events();
+        }
+    }
+}
+
+/// Until the daemon is told to stop, or cannot go on.
+fn wait(signals: &UnixStream, mount: &Mount, mounted: &AtomicBool) -> Result<(), ServeError> {
+    loop {
+        let mut fds = [PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut fds, PollTimeout::from(BEAT_MILLISECONDS)) {
+            Ok(0) | Err(nix::errno::Errno::EINTR) => {}
+            Ok(_) => return Ok(()),
+            Err(error) => return Err(io::Error::from(error).into()),
+        }
+        if !mount.is_alive() {
+            mounted.store(false, Ordering::Relaxed);
+            return Err(ServeError::Unmounted(mount.path().to_owned()));
+        }
+        tell(&[NotifyState::Watchdog]);
+    }
+}
+
+/// Tells systemd; without systemd nobody listens, which is no fault.
+fn tell(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        log::debug!("systemd is not told: {error}");
+    }
+}

@@ -1,0 +1,238 @@
+//! A store: objects on disk, one a recording, written once and never opened for writing again. The
+//! primary tier is one; so will be each other tier.
+//!
+//! ```text
+//! ROOT/tsuwaroku-store.json        the marker: which archive this store belongs to
+//! ROOT/objects/2026/11/23/ULID.tso by the UTC day of the identity
+//! ROOT/drafts/                     what is being written; emptied at start
+//! ROOT/set-aside/                  objects that stood in the way of a good one; never deleted
+//! ```
+//!
+//! The marker tells an empty mount point from the store that should be mounted there.
+
+mod durable;
+mod format;
+mod read;
+mod write;
+
+pub use durable::{create_directories, sync_directory};
+pub use read::{Object, Part};
+pub use write::{ObjectWriter, Sealed};
+
+use crate::call::{Call, time_of};
+use crate::codec::CodecError;
+use crate::wav;
+use durable::Draft;
+use serde::{Deserialize, Serialize};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+use ulid::Ulid;
+
+const MARKER: &str = "tsuwaroku-store.json";
+
+/// What can go wrong with a store or an object.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The disk or the file system failed.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// The object is not what was written.
+    #[error("the object is damaged: {0}")]
+    Damaged(String),
+    /// The object needs a newer program.
+    #[error("the object was written by a newer version ({0}): upgrade tsuwaroku")]
+    Future(String),
+    /// The audio given is not as long as the call says.
+    #[error("{got} bytes of audio were given where the call promises {promised}")]
+    Length {
+        /// Bytes that the call promises.
+        promised: u64,
+        /// Bytes given.
+        got: u64,
+    },
+    /// The root is not this archive's store.
+    #[error("{}: {reason}", root.display())]
+    NotThisStore {
+        /// Where the store should be.
+        root: PathBuf,
+        /// What was found, and what to do.
+        reason: String,
+    },
+}
+
+impl StoreError {
+    pub(crate) fn damaged(what: &str) -> Self {
+        Self::Damaged(what.to_owned())
+    }
+
+    /// Whether trying again later may help.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Io(_) => true,
+            Self::Damaged(_)
+            | Self::Future(_)
+            | Self::Length { .. }
+            | Self::NotThisStore { .. } => false,
+        }
+    }
+}
+
+impl From<CodecError> for StoreError {
+    fn from(error: CodecError) -> Self {
+        Self::damaged(&error.to_string())
+    }
+}
+
+/// The content of the marker file.
+#[derive(Debug, Serialize, Deserialize)]
+struct Marker {
+    archive: Ulid,
+    tier: String,
+}
+
+/// One tier's objects.
+#[derive(Debug, Clone)]
+pub struct Store {
+    root: PathBuf,
+}
+
+impl Store {
+    /// Makes an empty store at `root` that belongs to `archive`.
+    pub fn init(root: &Path, archive: Ulid, tier: &str) -> Result<(), StoreError> {
+        for folder in ["objects", "drafts", "set-aside"] {
+            create_directories(&root.join(folder))?;
+        }
+        let marker = Marker { archive, tier: tier.to_owned() };
+        let mut draft = Draft::create(root.join("drafts").join(MARKER))?;
+        draft.write_all(&serde_json::to_vec_pretty(&marker).expect("plain data"))?;
+        Ok(draft.publish(&root.join(MARKER))?)
+    }
+
+    /// Opens the store at `root`, which must belong to `archive`, and clears what a crash left half
+    /// written.
+    pub fn open(root: &Path, archive: Ulid) -> Result<Self, StoreError> {
+        let not_this = |reason: String| StoreError::NotThisStore { root: root.to_owned(), reason };
+        let marker = std::fs::read(root.join(MARKER)).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => {
+                not_this(format!("there is no {MARKER}: is the disk mounted?"))
+            }
+            _ => error.into(),
+        })?;
+        let marker: Marker = serde_json::from_slice(&marker)
+            .map_err(|error| not_this(format!("{MARKER} is unreadable: {error}")))?;
+        if marker.archive != archive {
+            return Err(not_this(format!(
+                "it belongs to the archive {}, not to {archive}: another disk is mounted here",
+                marker.archive
+            )));
+        }
+        let store = Self { root: root.to_owned() };
+        store.clear_drafts()?;
+        Ok(store)
+    }
+
+    /// A draft's recording is still in the spool, so nothing is lost with it.
+    fn clear_drafts(&self) -> io::Result<()> {
+        for draft in std::fs::read_dir(self.root.join("drafts"))? {
+            let path = draft?.path();
+            log::warn!("removing {}, which was never finished", path.display());
+            std::fs::remove_file(&path)?;
+        }
+        Ok(())
+    }
+
+    /// Where the object of `id` stands.
+    pub fn path(&self, id: Ulid) -> PathBuf {
+        let day = time_of(id.timestamp_ms() as i64 * 1_000_000).format("%Y/%m/%d");
+        self.root.join("objects").join(day.to_string()).join(format!("{id}.tso"))
+    }
+
+    /// Begins the object of `call`.
+    pub fn begin(&self, call: &Call, wav: &wav::Frame) -> Result<NewObject, StoreError> {
+        create_directories(self.path(call.id).parent().expect("it stands in a folder"))?;
+        let draft = Draft::create(self.root.join("drafts").join(call.id.to_string()))?;
+        let writer = ObjectWriter::begin(draft, call, wav)?;
+        Ok(NewObject { writer, path: self.path(call.id), store: self.clone() })
+    }
+
+    /// Opens the object of `id`.
+    pub fn open_object(&self, id: Ulid) -> Result<Object, StoreError> {
+        Object::open(&self.path(id))
+    }
+
+    /// Moves what stands at `path` out of the way, durably, and keeps it.
+    fn set_aside(&self, path: &Path) -> Result<(), StoreError> {
+        let name = path.file_name().expect("an object has a name").to_string_lossy();
+        let free = (0_u32..)
+            .map(|n| self.root.join("set-aside").join(format!("{name}.{n}")))
+            .find(|place| !place.exists())
+            .expect("some number is free");
+        log::error!("{} was not what it should be; kept as {}", path.display(), free.display());
+        std::fs::rename(path, &free)?;
+        sync_directory(&self.root.join("set-aside"))?;
+        Ok(sync_directory(path.parent().expect("it stands in a folder"))?)
+    }
+
+    /// The paths of everything under `objects/`, in no order; faults of the disk are items too.
+    pub fn objects(&self) -> impl Iterator<Item = io::Result<PathBuf>> {
+        let mut folders = vec![self.root.join("objects")];
+        let mut files: Vec<io::Result<PathBuf>> = Vec::new();
+        std::iter::from_fn(move || {
+            loop {
+                if let Some(file) = files.pop() {
+                    return Some(file);
+                }
+                read_folder(&folders.pop()?, &mut folders, &mut files);
+            }
+        })
+    }
+}
+
+fn read_folder(folder: &Path, folders: &mut Vec<PathBuf>, files: &mut Vec<io::Result<PathBuf>>) {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) => return files.push(Err(error)),
+    };
+    for entry in entries {
+        match entry.and_then(|entry| Ok((entry.file_type()?.is_dir(), entry.path()))) {
+            Ok((true, path)) => folders.push(path),
+            Ok((false, path)) => files.push(Ok(path)),
+            Err(error) => files.push(Err(error)),
+        }
+    }
+}
+
+/// An object on its way into a store.
+pub struct NewObject {
+    writer: ObjectWriter<Draft>,
+    path: PathBuf,
+    store: Store,
+}
+
+impl NewObject {
+    /// Appends samples as they stand in the WAV file, in pieces of any length.
+    pub fn samples(&mut self, samples: &[u8]) -> Result<(), StoreError> {
+        self.writer.samples(samples)
+    }
+
+    /// Seals the object and makes it durable under its name. An object of the same content that is
+    /// there already, from before a crash, is as good; any other is set aside.
+    pub fn publish(self) -> Result<Sealed, StoreError> {
+        let (draft, sealed) = self.writer.seal()?;
+        if self.path.exists() {
+            let same = Object::open(&self.path)
+                .and_then(|there| there.verify().map(|()| there.wav_sha256()))
+                .is_ok_and(|digest| digest == sealed.wav_sha256);
+            if same {
+                return Ok(sealed);
+            }
+            self.store.set_aside(&self.path)?;
+        }
+        draft.publish(&self.path)?;
+        Ok(sealed)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,226 @@
+//! Re-reads the archive and compares: every object with its own seals, with its row, and every file
+//! in the store with the catalogue. Findings are values that say what is wrong, where, and what can
+//! be done.
+
+use crate::catalogue::{Catalogue, CatalogueError, Filter, Recording};
+use crate::store::{Store, StoreError};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use ulid::Ulid;
+
+/// Rows asked for at a time.
+const PAGE: u32 = 1000;
+
+/// Something that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// The recording, where one is concerned.
+    pub recording: Option<Ulid>,
+    /// The file in the store.
+    pub path: String,
+    /// What is wrong.
+    pub problem: Problem,
+    /// What was seen, in words.
+    pub detail: String,
+}
+
+/// What can be wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Problem {
+    /// The recording has no object.
+    Missing,
+    /// The object is not what was written.
+    Damaged,
+    /// The object is whole, but another one than was archived.
+    Exchanged,
+    /// The disk does not give the object.
+    Unreadable,
+    /// A file in the store that belongs to no recording.
+    Orphan,
+}
+
+impl Problem {
+    /// What can be done about it.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::Missing | Self::Damaged | Self::Exchanged => {
+                "restore this file from a backup of the store, and verify again"
+            }
+            Self::Unreadable => "check the disk (dmesg, smartctl), then verify again",
+            Self::Orphan => "look what it is: nothing in the archive needs it, nothing removes it",
+        }
+    }
+}
+
+/// How far a verification is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Recordings looked at.
+    pub checked: u64,
+    /// Recordings to look at.
+    pub total: u64,
+    /// Bytes of WAV files compared.
+    pub bytes: u64,
+}
+
+/// What a verification tells while it runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// One more recording was looked at.
+    Progress(Progress),
+    /// Something is wrong.
+    Finding(Finding),
+}
+
+/// Verifies all that `filter` asks for (and, when it asks for everything, that nothing else is in the
+/// store), on `threads` threads. `tell` is called from one thread at a time and answers whether to
+/// go on.
+///
+/// # Errors
+/// The catalogue cannot be read. What is wrong with recordings is told, not returned.
+pub fn verify(
+    catalogue: &Arc<Catalogue>,
+    store: &Store,
+    filter: &Filter,
+    threads: usize,
+    tell: &mut (dyn FnMut(Event) -> bool + Send),
+) -> Result<(), CatalogueError> {
+    let everything = *filter == Filter::default();
+    let total = if everything { catalogue.totals()?.recordings } else { count(catalogue, filter)? };
+    let run = Run {
+        store,
+        state: Mutex::new((Progress { total, ..Progress::default() }, tell)),
+        stop: AtomicBool::new(false),
+    };
+    let (rows, waiting) = sync_channel::<Recording>(threads * 4);
+    let waiting = Mutex::new(waiting);
+    std::thread::scope(|scope| {
+        // Dropped at the end of this closure, which ends the threads.
+        let rows = rows;
+        for _ in 0..threads {
+            scope.spawn(|| run.work(&waiting));
+        }
+        send_rows(catalogue, filter, &rows, &run.stop)
+    })?;
+    if everything && !run.stop.load(Ordering::Relaxed) {
+        let tell = run.state.into_inner().unwrap_or_else(PoisonError::into_inner).1;
+        orphans(catalogue, store, tell)?;
+    }
+    Ok(())
+}
+
+/// A verification in progress, shared by its threads.
+struct Run<'a> {
+    store: &'a Store,
+    state: Mutex<(Progress, &'a mut (dyn FnMut(Event) -> bool + Send))>,
+    stop: AtomicBool,
+}
+
+impl Run<'_> {
+    fn work(&self, waiting: &Mutex<Receiver<Recording>>) {
+        loop {
+            let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let Ok(recording) = next else { return };
+            if !self.stop.load(Ordering::Relaxed) && !self.look_at(&recording) {
+                self.stop.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Answers whether to go on.
+    fn look_at(&self, recording: &Recording) -> bool {
+        let finding = check(self.store, recording);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (progress, tell) = &mut *state;
+        progress.checked += 1;
+        progress.bytes += recording.sealed.wav_bytes;
+        finding.is_none_or(|finding| tell(Event::Finding(finding)))
+            && tell(Event::Progress(*progress))
+    }
+}
+
+fn count(catalogue: &Catalogue, filter: &Filter) -> Result<u64, CatalogueError> {
+    let mut count = 0;
+    let mut filter = filter.clone();
+    loop {
+        let page = catalogue.find(&filter, PAGE)?;
+        count += page.len() as u64;
+        let Some(last) = page.last() else { return Ok(count) };
+        filter.after = Some(last.key);
+    }
+}
+
+fn send_rows(
+    catalogue: &Catalogue,
+    filter: &Filter,
+    rows: &SyncSender<Recording>,
+    stop: &AtomicBool,
+) -> Result<(), CatalogueError> {
+    let mut filter = filter.clone();
+    loop {
+        let page = catalogue.find(&filter, PAGE)?;
+        let Some(last) = page.last() else { return Ok(()) };
+        filter.after = Some(last.key);
+        for recording in page {
+            if stop.load(Ordering::Relaxed) || rows.send(recording).is_err() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// What is wrong with one recording, if anything is.
+pub fn check(store: &Store, recording: &Recording) -> Option<Finding> {
+    let opened = store.open_object(recording.id).and_then(|object| {
+        object.verify()?;
+        Ok(object.wav_sha256() == recording.sealed.wav_sha256
+            && object.wav_bytes() == recording.sealed.wav_bytes
+            && object.call().id == recording.id)
+    });
+    let (problem, detail) = match opened {
+        Ok(true) => return None,
+        Ok(false) => (Problem::Exchanged, "its digest is not the one in the catalogue".to_owned()),
+        Err(StoreError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
+            (Problem::Missing, "the object is not in the store".to_owned())
+        }
+        Err(error) if error.is_transient() => (Problem::Unreadable, error.to_string()),
+        Err(error) => (Problem::Damaged, error.to_string()),
+    };
+    Some(finding(Some(recording.id), &store.path(recording.id), problem, detail))
+}
+
+/// Files of the store that no recording stands for.
+fn orphans(
+    catalogue: &Catalogue,
+    store: &Store,
+    tell: &mut (dyn FnMut(Event) -> bool + Send),
+) -> Result<(), CatalogueError> {
+    for path in store.objects() {
+        let found = match path {
+            Ok(path) if is_known(catalogue, store, &path)? => continue,
+            Ok(path) => {
+                let detail = "no recording has this file".to_owned();
+                finding(None, &path, Problem::Orphan, detail)
+            }
+            Err(error) => finding(None, Path::new(""), Problem::Unreadable, error.to_string()),
+        };
+        if !tell(Event::Finding(found)) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn is_known(catalogue: &Catalogue, store: &Store, path: &Path) -> Result<bool, CatalogueError> {
+    let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    let Ok(id) = Ulid::from_string(stem) else { return Ok(false) };
+    Ok(store.path(id) == path && catalogue.by_id(id)?.is_some())
+}
+
+fn finding(id: Option<Ulid>, path: &Path, problem: Problem, detail: String) -> Finding {
+    Finding { recording: id, path: path.display().to_string(), problem, detail }
+}
