@@ -57,7 +57,7 @@ fn run(args: &Args, speech: Speech, out: &mut impl Write) -> Result<ExitCode, Fa
             Ok(ExitCode::SUCCESS)
         }
         Verb::Config(ConfigVerb::Show) => {
-            writeln!(out, "{}", report::config(&config, speech))?;
+            write!(out, "{}", report::config(&config, speech))?;
             Ok(ExitCode::SUCCESS)
         }
     }

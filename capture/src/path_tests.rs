@@ -1,0 +1,692 @@
+//! The whole way of the audio, from a scripted source to a spool on the disk, without threads: what
+//! a user relies on. Each test reads the spool back through the archive's own reader.
+
+use crate::anchor::Anchor;
+use crate::device;
+use crate::keep::Keeper;
+use crate::line::Line;
+use crate::port::{Entry as KeptEntry, Spool};
+use crate::source::script::{Act, BEGAN, Script};
+use crate::source::{Period, Read, Source};
+use crate::worker::Worker;
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+use tsuwaroku_config::{Capture, Channels, Format, Trigger};
+use tsuwaroku_spool::read::{Entry, Reader};
+use tsuwaroku_spool::record::{End, EndReason, Gap, GapCause, Record, Start};
+use tsuwaroku_spool::recover::Recovered;
+use tsuwaroku_spool::write::{OpenCall, Writer};
+use tsuwaroku_spool::{SpoolError, Step};
+
+const RATE: u32 = 8000;
+const SECOND: u64 = 8000;
+
+fn capture() -> Capture {
+    Capture {
+        spool: PathBuf::new(),
+        rate: RATE,
+        period: Duration::from_millis(125),
+        buffer: Duration::from_secs(4),
+        pre_roll: Duration::from_secs(2),
+        rise_time: Duration::from_millis(100),
+        hang_time: Duration::from_secs(8),
+        minimum_length: Duration::from_millis(500),
+        maximum_length: Duration::from_secs(3 * 3600),
+        margin_db: 10.0,
+        threshold_dbfs: -50.0,
+    }
+}
+
+fn line(number: &str, channels: Channels) -> tsuwaroku_config::Line {
+    tsuwaroku_config::Line {
+        number: number.to_owned(),
+        name: String::new(),
+        purpose: String::new(),
+        card: "script".to_owned(),
+        channels,
+        reader_group: None,
+        trigger: Trigger::Level,
+    }
+}
+
+fn mono() -> Vec<tsuwaroku_config::Line> {
+    vec![line("06-6458-1132", Channels::Mixed(1))]
+}
+
+/// Random numbers that are the same each time (Knuth's MMIX generator).
+struct Noise(u64);
+
+impl Noise {
+    /// Uniform in −1 … 1: its rms is −4.77 dB.
+    fn next(&mut self) -> f64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
+    }
+}
+
+/// `frames` samples of noise with an rms of `dbfs`, S16.
+fn noise(seed: u64, frames: u64, dbfs: f64) -> Vec<i16> {
+    let mut noise = Noise(seed);
+    let peak = 10_f64.powf((dbfs + 4.77) / 20.0) * 32_768.0;
+    (0..frames)
+        .map(|_| (noise.next() * peak).round() as i16)
+        .collect()
+}
+
+/// A line's sound: quiet noise, with talk (frames from, to) in it.
+fn sound(seed: u64, frames: u64, talks: &[(u64, u64)]) -> Vec<i16> {
+    let mut sound = noise(seed, frames, -65.0);
+    for (from, to) in talks {
+        let talk = noise(seed + from, to - from, -20.0);
+        sound[*from as usize..*to as usize].copy_from_slice(&talk);
+    }
+    sound
+}
+
+fn bytes(samples: &[i16]) -> Vec<u8> {
+    samples
+        .iter()
+        .flat_map(|sample| sample.to_le_bytes())
+        .collect()
+}
+
+/// Interleaves channels of one length.
+fn woven(channels: &[Vec<i16>]) -> Vec<u8> {
+    let frame = |n: usize| channels.iter().map(move |channel| channel[n]);
+    bytes(&(0..channels[0].len()).flat_map(frame).collect::<Vec<_>>())
+}
+
+/// A recording as the archive sees it; a gap is as many frames of `None`.
+struct Recording {
+    start: Start,
+    frames: Vec<Option<Vec<u8>>>,
+    gaps: Vec<Gap>,
+    end: End,
+}
+
+impl Recording {
+    fn read(path: &Path) -> Self {
+        let (mut start, mut end, mut frames, mut gaps) = (None, None, Vec::new(), Vec::new());
+        let mut frame_bytes = 1;
+        for record in Entry::open(path).unwrap().records().unwrap() {
+            match record.unwrap() {
+                Record::Start(value) => {
+                    frame_bytes = value.frame_bytes();
+                    start = Some(value);
+                }
+                Record::Audio { samples, .. } => {
+                    frames.extend(
+                        samples
+                            .chunks(frame_bytes)
+                            .map(|frame| Some(frame.to_vec())),
+                    );
+                }
+                Record::Gap(gap) => {
+                    frames.extend(vec![None; gap.frames as usize]);
+                    gaps.push(gap);
+                }
+                Record::Digits(_) => {}
+                Record::End(value) => end = Some(value),
+            }
+        }
+        Self {
+            start: start.unwrap(),
+            frames,
+            gaps,
+            end: end.unwrap(),
+        }
+    }
+
+    /// Its first frame, by its start time.
+    fn first(&self) -> u64 {
+        let ns = i128::from(self.start.started_at - BEGAN);
+        ((ns * i128::from(self.start.rate) + 500_000_000) / 1_000_000_000) as u64
+    }
+
+    /// Asserts that it is the stretch `from .. to` of `channels`, bit for bit, but for its gaps.
+    fn assert_is(&self, channels: &[&[i16]], from: u64, to: u64) {
+        assert_eq!((self.first(), self.frames.len() as u64), (from, to - from));
+        for (n, frame) in self.frames.iter().enumerate() {
+            let at = from as usize + n;
+            let expected: Vec<i16> = channels.iter().map(|channel| channel[at]).collect();
+            if let Some(frame) = frame {
+                assert_eq!(*frame, bytes(&expected), "frame {at}");
+            }
+        }
+        assert_eq!(
+            self.frames.iter().filter(|it| it.is_none()).count() as u64,
+            self.lost()
+        );
+    }
+
+    fn lost(&self) -> u64 {
+        self.gaps.iter().map(|gap| gap.frames).sum()
+    }
+}
+
+/// Every recording in `ready/`, the oldest first. Asserts that nothing else is in the spool.
+fn recordings(root: &Path) -> Vec<Recording> {
+    for folder in ["incoming", "quarantine"] {
+        let left: Vec<_> = std::fs::read_dir(root.join(folder)).unwrap().collect();
+        assert!(left.is_empty(), "{folder}: {left:?}");
+    }
+    let items = Reader::open(root).unwrap().ready().unwrap();
+    items
+        .iter()
+        .map(|item| Recording::read(&item.path))
+        .collect()
+}
+
+/// Plays a script to the lines, with time as the keeper sees it running along with the frames.
+fn play<S: Spool>(
+    spool: S,
+    mut script: Script,
+    lines: &[tsuwaroku_config::Line],
+    capture: &Capture,
+) {
+    let (sender, messages) = mpsc::channel();
+    let params = script.params().clone();
+    let lines = lines
+        .iter()
+        .map(|line| Line::new(line, capture, &params, sender.clone()))
+        .collect();
+    drop(sender);
+    let mut worker = Worker::new(&params, lines);
+    let mut keeper = Keeper::new(spool);
+    let (began, mut frames) = (Instant::now(), 0);
+    let mut period = Period::new(&params);
+    let pass_on = |keeper: &mut Keeper<S>, frames: u64| {
+        let now = began + Duration::from_nanos(frames * 1_000_000_000 / u64::from(params.rate));
+        for message in messages.try_iter().flatten() {
+            keeper.take(message, now);
+        }
+        keeper.tick(now);
+    };
+    while script.read(&mut period, Duration::ZERO) == Read::Period {
+        worker.period_and_post(&period);
+        frames += period.gaps.frames() + period.frames as u64;
+        pass_on(&mut keeper, frames);
+        period.clear();
+    }
+    worker.stop();
+    pass_on(&mut keeper, frames);
+    // What is still to be tried again is, for as long as a stopping daemon would.
+    pass_on(&mut keeper, frames + 2 * SECOND);
+    assert!(keeper.is_idle());
+}
+
+fn record(
+    acts: Vec<Act>,
+    channels: usize,
+    lines: &[tsuwaroku_config::Line],
+    capture: &Capture,
+) -> Vec<Recording> {
+    let root = tempfile::tempdir().unwrap();
+    let spool = Arc::new(Writer::open(root.path()).unwrap());
+    play(
+        spool,
+        Script::new(Format::S16_LE, channels, RATE, acts),
+        lines,
+        capture,
+    );
+    recordings(root.path())
+}
+
+fn record_mono(sound: &[i16], capture: &Capture) -> Vec<Recording> {
+    record(vec![Act::Audio(bytes(sound))], 1, &mono(), capture)
+}
+
+#[test]
+fn r2_2_a_call_is_kept_bit_for_bit_with_its_pre_roll_and_its_tail() {
+    let sound = sound(1, 30 * SECOND, &[(5 * SECOND, 9 * SECOND)]);
+    let recordings = record_mono(&sound, &capture());
+    assert_eq!(recordings.len(), 1);
+    recordings[0].assert_is(&[&sound], 3 * SECOND, 17 * SECOND);
+    assert_eq!(recordings[0].start.pre_roll, 2 * SECOND);
+    assert_eq!(recordings[0].end.reason, EndReason::Silence);
+    assert_eq!(recordings[0].end.ended_at, BEGAN + 17_000_000_000);
+    assert_eq!(
+        recordings[0].start.id.timestamp_ms(),
+        ((BEGAN + 3_000_000_000) / 1_000_000) as u64
+    );
+}
+
+#[test]
+fn a_call_at_the_very_start_has_the_pre_roll_that_there_is() {
+    let sound = sound(2, 20 * SECOND, &[(SECOND, 3 * SECOND)]);
+    let recordings = record_mono(&sound, &capture());
+    recordings[0].assert_is(&[&sound], 0, 11 * SECOND);
+    assert_eq!(recordings[0].start.pre_roll, SECOND);
+}
+
+#[test]
+fn the_pre_roll_ends_where_the_previous_recording_ended() {
+    let talks = [(5 * SECOND, 6 * SECOND), (15 * SECOND, 17 * SECOND)];
+    let sound = sound(3, 40 * SECOND, &talks);
+    let recordings = record_mono(&sound, &capture());
+    assert_eq!(recordings.len(), 2);
+    recordings[0].assert_is(&[&sound], 3 * SECOND, 14 * SECOND);
+    recordings[1].assert_is(&[&sound], 14 * SECOND, 25 * SECOND);
+    assert_eq!(recordings[1].start.continues, None);
+}
+
+#[test]
+fn r2_1_a_channel_of_no_line_is_nowhere() {
+    let talks = [(5 * SECOND, 9 * SECOND)];
+    let channels: Vec<Vec<i16>> = (0..3).map(|n| sound(10 + n, 20 * SECOND, &talks)).collect();
+    let lines = [
+        line("06-6458-1132", Channels::Mixed(3)),
+        line("06-6458-7160", Channels::Mixed(1)),
+    ];
+    let recordings = record(vec![Act::Audio(woven(&channels))], 3, &lines, &capture());
+    assert_eq!(recordings.len(), 2);
+    for recording in &recordings {
+        let channel = usize::from(recording.start.card_channels[0]) - 1;
+        assert_ne!(channel, 1);
+        recording.assert_is(&[&channels[channel]], 3 * SECOND, 17 * SECOND);
+    }
+}
+
+#[test]
+fn of_two_channels_the_louder_one_decides_and_both_are_kept() {
+    let staff = sound(20, 40 * SECOND, &[(5 * SECOND, 6 * SECOND)]);
+    let caller = sound(21, 40 * SECOND, &[(12 * SECOND, 14 * SECOND)]);
+    let lines = [line(
+        "06-6458-1132",
+        Channels::Apart {
+            caller: 2,
+            staff: 1,
+        },
+    )];
+    let acts = vec![Act::Audio(woven(&[staff.clone(), caller.clone()]))];
+    let recordings = record(acts, 2, &lines, &capture());
+    assert_eq!(recordings.len(), 1);
+    recordings[0].assert_is(&[&caller, &staff], 3 * SECOND, 22 * SECOND);
+}
+
+#[test]
+fn an_overrun_is_a_gap_of_its_exact_length_at_its_exact_place() {
+    let sound = sound(4, 30 * SECOND, &[(5 * SECOND, 9 * SECOND)]);
+    // Not on a block's bound, and in the middle of the talk.
+    let (at, length) = (7 * SECOND + 77, 1234);
+    let acts = vec![
+        Act::Audio(bytes(&sound[..at as usize])),
+        Act::Lost(length, GapCause::Overrun),
+        Act::Audio(bytes(&sound[(at + length) as usize..])),
+    ];
+    let recordings = record(acts, 1, &mono(), &capture());
+    assert_eq!(recordings.len(), 1);
+    // Blocks begin anew after a gap, so that the end is found up to a block later.
+    let end = 3 * SECOND + recordings[0].frames.len() as u64;
+    assert!((17 * SECOND..17 * SECOND + 160).contains(&end), "{end}");
+    recordings[0].assert_is(&[&sound], 3 * SECOND, end);
+    let gap = Gap {
+        at: at - 3 * SECOND,
+        frames: length,
+        cause: GapCause::Overrun,
+    };
+    assert_eq!(recordings[0].gaps, [gap]);
+}
+
+#[test]
+fn a_card_that_comes_back_in_time_goes_on_with_the_call() {
+    let sound = sound(
+        5,
+        40 * SECOND,
+        &[(5 * SECOND, 8 * SECOND), (14 * SECOND, 16 * SECOND)],
+    );
+    let mut acts = vec![Act::Audio(bytes(&sound[..8 * SECOND as usize]))];
+    acts.extend(vec![Act::Lost(SECOND / 4, GapCause::Unplugged); 24]);
+    acts.push(Act::Audio(bytes(&sound[14 * SECOND as usize..])));
+    let recordings = record(acts, 1, &mono(), &capture());
+    assert_eq!(recordings.len(), 1);
+    recordings[0].assert_is(&[&sound], 3 * SECOND, 24 * SECOND);
+    assert_eq!(recordings[0].lost(), 6 * SECOND);
+    assert!(
+        recordings[0]
+            .gaps
+            .iter()
+            .all(|gap| gap.cause == GapCause::Unplugged)
+    );
+    assert_eq!(recordings[0].gaps[0].at, 5 * SECOND);
+}
+
+#[test]
+fn a_call_ends_when_its_card_stays_away() {
+    let sound = sound(6, 9 * SECOND, &[(5 * SECOND, 9 * SECOND)]);
+    let mut acts = vec![Act::Audio(bytes(&sound))];
+    acts.extend(vec![Act::Lost(SECOND / 4, GapCause::Unplugged); 400]);
+    let recordings = record(acts, 1, &mono(), &capture());
+    assert_eq!(recordings.len(), 1);
+    assert_eq!(recordings[0].end.reason, EndReason::CardLost);
+    assert_eq!(recordings[0].frames.len() as u64, 14 * SECOND);
+    assert_eq!(recordings[0].lost(), 8 * SECOND);
+}
+
+#[test]
+fn the_greatest_length_splits_without_gap_or_overlap() {
+    let sound = sound(7, 60 * SECOND, &[(5 * SECOND, 40 * SECOND)]);
+    let capture = Capture {
+        maximum_length: Duration::from_millis(10_001),
+        ..capture()
+    };
+    let recordings = record_mono(&sound, &capture);
+    let length = 10 * SECOND + 8;
+    assert_eq!(recordings.len(), 5);
+    let mut from = 3 * SECOND;
+    for (n, recording) in recordings.iter().enumerate() {
+        let last = n == 4;
+        let to = if last { 48 * SECOND } else { from + length };
+        recording.assert_is(&[&sound], from, to);
+        let reason = if last {
+            EndReason::Silence
+        } else {
+            EndReason::MaximumLength
+        };
+        assert_eq!(recording.end.reason, reason);
+        let continues = n
+            .checked_sub(1)
+            .map(|previous| recordings[previous].start.id);
+        assert_eq!(recording.start.continues, continues);
+        from = to;
+    }
+}
+
+#[test]
+fn a_click_leaves_nothing_and_takes_nothing_from_the_next_call() {
+    let click = (5 * SECOND, 5 * SECOND + 1600);
+    // The next call begins right after the click was given up.
+    let talk = (14 * SECOND, 16 * SECOND);
+    let sound = sound(8, 40 * SECOND, &[click, talk]);
+    let recordings = record_mono(&sound, &capture());
+    assert_eq!(recordings.len(), 1);
+    recordings[0].assert_is(&[&sound], 12 * SECOND, 24 * SECOND);
+}
+
+#[test]
+fn a_stop_ends_the_call_with_the_last_frame() {
+    let sound = sound(9, 7 * SECOND + 33, &[(5 * SECOND, 7 * SECOND + 33)]);
+    let recordings = record_mono(&sound, &capture());
+    recordings[0].assert_is(&[&sound], 3 * SECOND, 7 * SECOND + 33);
+    assert_eq!(recordings[0].end.reason, EndReason::Shutdown);
+}
+
+#[test]
+fn every_format_goes_through_bit_for_bit() {
+    for format in Format::ALL {
+        let root = tempfile::tempdir().unwrap();
+        let spool = Arc::new(Writer::open(root.path()).unwrap());
+        let stored = crate::sample::stored_bytes(format);
+        let mut random = Noise(31);
+        // Random bytes are loud in every format; padding bytes are what the card left there.
+        let audio: Vec<u8> = (0..4 * SECOND as usize * stored)
+            .map(|_| (random.next() * 127.0) as i8 as u8)
+            .collect();
+        play(
+            spool,
+            Script::new(format, 1, RATE, vec![Act::Audio(audio.clone())]),
+            &mono(),
+            &capture(),
+        );
+        let recordings = recordings(root.path());
+        assert_eq!(recordings.len(), 1, "{format:?}");
+        let kept = recordings[0].start.encoding.bytes();
+        let expected: Vec<_> = audio
+            .chunks(stored)
+            .map(|sample| Some(sample[..kept].to_vec()))
+            .collect();
+        assert!(recordings[0].frames == expected, "{format:?}");
+    }
+}
+
+/// Speech as the detector hears it: syllables of about 200 ms with short dips between them.
+fn speech(seed: u64, frames: u64) -> Vec<f64> {
+    let mut random = Noise(seed);
+    (0..frames)
+        .map(|n| {
+            let syllable = (n as f64 / SECOND as f64 * 5.0 * std::f64::consts::PI)
+                .sin()
+                .abs();
+            random.next() * 0.2 * syllable
+        })
+        .collect()
+}
+
+#[test]
+fn the_default_settings_tell_two_calls_of_pausing_speech_from_noise_and_hum() {
+    for mains in [50.0, 60.0] {
+        let total = 90 * SECOND;
+        let mut sound: Vec<f64> = noise(40, total, -60.0)
+            .iter()
+            .map(|it| f64::from(*it))
+            .collect();
+        let hum = 10_f64.powf(-55.0 / 20.0) * 2_f64.sqrt() * 32_768.0;
+        for (n, sample) in sound.iter_mut().enumerate() {
+            *sample += hum * (n as f64 / f64::from(RATE) * mains * std::f64::consts::TAU).sin();
+        }
+        // Call one talks at 10–14 s and 20–25 s (a pause of 6 s); 12 s later call two.
+        for (from, to) in [(10, 14), (20, 25), (37, 40), (46, 50)] {
+            let speech = speech(from, (to - from) * SECOND);
+            let place = sound.iter_mut().skip((from * SECOND) as usize);
+            place
+                .zip(speech)
+                .for_each(|(sample, speech)| *sample += speech * 32_768.0);
+        }
+        let sound: Vec<i16> = sound.iter().map(|sample| sample.round() as i16).collect();
+        let recordings = record_mono(&sound, &capture());
+        let found: Vec<(u64, u64)> = recordings
+            .iter()
+            .map(|it| (it.first(), it.first() + it.frames.len() as u64))
+            .collect();
+        assert_eq!(found.len(), 2, "{mains} Hz: {found:?}");
+        // The edges of the talk are soft: within a block or two.
+        for ((from, to), (begin, end)) in found.into_iter().zip([(8, 33), (35, 58)]) {
+            assert!(
+                from <= begin * SECOND + 320 && from + 320 >= begin * SECOND,
+                "{mains}: {from}"
+            );
+            assert!(to.abs_diff(end * SECOND) <= 1600, "{mains}: {to}");
+        }
+    }
+}
+
+#[test]
+fn a_queue_that_overflows_loses_its_frames_and_no_alignment() {
+    let sound = sound(50, 20 * SECOND, &[(5 * SECOND, 9 * SECOND)]);
+    let mut script = Script::new(Format::S16_LE, 1, RATE, vec![Act::Audio(bytes(&sound))]);
+    let params = script.params().clone();
+    let root = tempfile::tempdir().unwrap();
+    let (sender, messages) = mpsc::channel();
+    let lines = vec![Line::new(&mono()[0], &capture(), &params, sender)];
+    // The worker sleeps through everything but the last periods.
+    let (queue, receiver) = device::queue_of(&params, 80);
+    let stop = AtomicBool::new(false);
+    device::run(&mut script, queue, &std::thread::current(), &stop);
+    Worker::new(&params, lines).run(receiver, &stop);
+    Keeper::new(Arc::new(Writer::open(root.path()).unwrap())).run(&messages);
+    let recordings = recordings(root.path());
+    // 80 periods of 125 ms fit: 10 s; what came after them was lost, and nothing followed.
+    recordings[0].assert_is(&[&sound], 3 * SECOND, 10 * SECOND);
+}
+
+/// A spool that fails while it is told to.
+#[derive(Clone)]
+struct Flaky {
+    writer: Rc<Writer>,
+    fails: Rc<Cell<bool>>,
+    /// Fails from this frame of the first recording on.
+    fails_at: u64,
+    /// Is repaired after so many failures.
+    failures: Rc<Cell<u32>>,
+}
+
+struct FlakyEntry {
+    call: OpenCall,
+    frames: u64,
+    spool: Flaky,
+}
+
+impl Flaky {
+    fn new(root: &Path, fails_at: u64, failures: u32) -> Self {
+        Self {
+            writer: Rc::new(Writer::open(root).unwrap()),
+            fails: Rc::new(Cell::new(false)),
+            fails_at,
+            failures: Rc::new(Cell::new(failures)),
+        }
+    }
+
+    /// Fails once more, or is repaired.
+    fn attempt(&self) -> Result<(), SpoolError> {
+        if !self.fails.get() {
+            return Ok(());
+        }
+        if self.failures.get() == 0 {
+            self.fails.set(false);
+            return Ok(());
+        }
+        self.failures.set(self.failures.get() - 1);
+        let source = std::io::Error::from_raw_os_error(nix::errno::Errno::ENOSPC as i32);
+        Err(SpoolError::Step {
+            step: Step::WriteRecord,
+            path: PathBuf::from("full"),
+            source,
+        })
+    }
+}
+
+impl Spool for Flaky {
+    type Entry = FlakyEntry;
+    fn begin(&self, start: Start) -> Result<FlakyEntry, SpoolError> {
+        self.attempt()?;
+        Ok(FlakyEntry {
+            call: self.writer.begin(start)?,
+            frames: 0,
+            spool: self.clone(),
+        })
+    }
+    fn recover(&self) -> Result<Vec<Recovered>, SpoolError> {
+        self.writer.recover()
+    }
+}
+
+impl KeptEntry for FlakyEntry {
+    fn audio(&mut self, samples: &[u8]) -> Result<(), SpoolError> {
+        self.frames += samples.len() as u64 / 2;
+        if self.frames >= self.spool.fails_at && self.spool.failures.get() > 0 {
+            self.spool.fails.set(true);
+        }
+        self.spool.attempt()?;
+        self.call.audio(samples)
+    }
+    fn gap(&mut self, frames: u64, cause: GapCause) -> Result<(), SpoolError> {
+        self.spool.attempt()?;
+        self.call.gap(frames, cause)
+    }
+    fn sync(&mut self) -> Result<(), SpoolError> {
+        self.spool.attempt()?;
+        self.call.sync()
+    }
+    fn durable_frames(&self) -> u64 {
+        self.call.durable_frames()
+    }
+    fn finish(self, ended_at: i64, reason: EndReason) -> Result<PathBuf, SpoolError> {
+        self.call.finish(ended_at, reason)
+    }
+    fn abandon(self) -> Result<(), SpoolError> {
+        self.call.abandon()
+    }
+    fn salvage(self) -> Result<Option<PathBuf>, SpoolError> {
+        self.call.salvage()
+    }
+}
+
+/// The two recordings of a call of 100 s whose spool fails `failures` times from second 9 on.
+fn broken(failures: u32) -> (Vec<i16>, Vec<Recording>) {
+    let sound = sound(60, 120 * SECOND, &[(5 * SECOND, 105 * SECOND)]);
+    let root = tempfile::tempdir().unwrap();
+    let spool = Flaky::new(root.path(), 6 * SECOND, failures);
+    let script = Script::new(Format::S16_LE, 1, RATE, vec![Act::Audio(bytes(&sound))]);
+    play(spool, script, &mono(), &capture());
+    (sound, recordings(root.path()))
+}
+
+#[test]
+fn a_spool_that_fails_for_a_while_loses_nothing() {
+    let (sound, recordings) = broken(20);
+    assert_eq!(recordings.len(), 2);
+    let (first, second) = (&recordings[0], &recordings[1]);
+    assert_eq!(first.end.reason, EndReason::Truncated);
+    let cut = 3 * SECOND + first.frames.len() as u64;
+    first.assert_is(&[&sound], 3 * SECOND, cut);
+    // The second goes on at the very next frame, and nothing is missing.
+    second.assert_is(&[&sound], cut, 113 * SECOND);
+    assert_eq!(second.gaps, []);
+    assert_eq!(second.start.continues, Some(first.start.id));
+    assert_eq!(second.start.pre_roll, 0);
+}
+
+#[test]
+fn a_spool_that_fails_for_long_loses_what_memory_cannot_hold_as_a_gap() {
+    let (sound, recordings) = broken(75);
+    assert_eq!(recordings.len(), 2);
+    let (first, second) = (&recordings[0], &recordings[1]);
+    let cut = 3 * SECOND + first.frames.len() as u64;
+    second.assert_is(&[&sound], cut, 113 * SECOND);
+    assert_eq!(second.gaps.len(), 1);
+    assert_eq!(second.gaps[0].cause, GapCause::Spool);
+    // A minute is held: of the 75 s some 15 are missing.
+    assert!(
+        (14 * SECOND..17 * SECOND).contains(&second.lost()),
+        "{}",
+        second.lost()
+    );
+}
+
+#[test]
+fn other_lines_go_on_while_one_cannot_be_begun() {
+    let talks = [(5 * SECOND, 9 * SECOND)];
+    let channels: Vec<Vec<i16>> = (0..2).map(|n| sound(70 + n, 30 * SECOND, &talks)).collect();
+    let lines = [
+        line("06-6458-1132", Channels::Mixed(1)),
+        line("06-6458-7160", Channels::Mixed(2)),
+    ];
+    let root = tempfile::tempdir().unwrap();
+    let spool = Flaky::new(root.path(), u64::MAX, 1);
+    spool.fails.set(true);
+    let script = Script::new(Format::S16_LE, 2, RATE, vec![Act::Audio(woven(&channels))]);
+    play(spool, script, &lines, &capture());
+    let recordings = recordings(root.path());
+    assert_eq!(recordings.len(), 2);
+    for recording in &recordings {
+        let channel = usize::from(recording.start.card_channels[0]) - 1;
+        recording.assert_is(&[&channels[channel]], 3 * SECOND, 17 * SECOND);
+        assert_eq!(recording.start.continues, None);
+    }
+}
+
+#[test]
+fn the_clock_of_a_line_is_the_fit_and_not_the_nominal_rate() {
+    let mut anchor = Anchor::new(RATE);
+    for second in 0..60 {
+        let frame = second * (SECOND + 4);
+        anchor.point(crate::anchor::Point {
+            frame,
+            utc: BEGAN + second as i64 * 1_000_000_000,
+        });
+    }
+    let utc = anchor.utc(60 * (SECOND + 4)).unwrap();
+    assert!(
+        (utc - BEGAN - 60_000_000_000).abs() < 1_000_000,
+        "{}",
+        utc - BEGAN
+    );
+}
