@@ -7,10 +7,13 @@
 
 use crate::call::Call;
 use crate::catalogue::{Archived, Catalogue, CatalogueError, Recording};
-use crate::store::{NewObject, ObjectWriter, Sealed, Store, StoreError};
+use crate::crypto::Key;
+use crate::store::{NewObject, ObjectWriter, Sealed, StoreError};
+use crate::vault::{Vault, VaultError};
 use crate::wav;
 use std::collections::HashSet;
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 use thiserror::Error;
@@ -24,7 +27,7 @@ const SILENCE_BYTES: usize = 64 * 1024;
 /// Takes entries out of the spool.
 pub struct Ingest {
     spool: Reader,
-    store: Store,
+    vault: Vault,
     catalogue: Arc<Catalogue>,
     designated: HashSet<String>,
     progress: Arc<Progress>,
@@ -82,6 +85,15 @@ impl From<StoreError> for Refusal {
     }
 }
 
+impl From<VaultError> for Refusal {
+    fn from(error: VaultError) -> Self {
+        match error {
+            VaultError::Store(error) => error.into(),
+            VaultError::Key(_) | VaultError::Missing(_) => Self::Later(error.to_string()),
+        }
+    }
+}
+
 impl From<CatalogueError> for Refusal {
     fn from(error: CatalogueError) -> Self {
         Self::Later(error.to_string())
@@ -95,23 +107,24 @@ impl From<SpoolError> for Refusal {
 }
 
 impl Ingest {
-    /// Takes calls on the `designated` numbers from `spool` into `store` and `catalogue`.
+    /// Takes calls on the `designated` numbers from `spool` into `vault` and `catalogue`.
     pub fn new(
         spool: Reader,
-        store: Store,
+        vault: Vault,
         catalogue: Arc<Catalogue>,
         designated: HashSet<String>,
         progress: Arc<Progress>,
     ) -> Self {
-        Self { spool, store, catalogue, designated, progress }
+        Self { spool, vault, catalogue, designated, progress }
     }
 
-    /// Takes everything that is ready. Answers whether some of it has to be tried again.
-    pub fn run(&self) -> bool {
+    /// Takes everything that is ready, until `stop` says so. Answers whether some of it has to be
+    /// tried again.
+    pub fn run(&self, stop: &AtomicBool) -> bool {
         match self.spool.ready() {
             Ok(items) => {
                 let mut trouble = None;
-                for item in &items {
+                for item in items.iter().take_while(|_| !stop.load(Ordering::Relaxed)) {
                     if let Err(error) = self.take(item) {
                         log::error!("{}: {error}; it stays in the spool", item.path.display());
                         trouble.get_or_insert(error);
@@ -155,6 +168,9 @@ impl Ingest {
     }
 
     fn archive(&self, item: &Item) -> Result<Recording, Refusal> {
+        if item.id.is_none() {
+            return Err(Refusal::Content("its name is not that of a call: ULID.call".into()));
+        }
         let mut entry = Entry::open(&item.path)?;
         let call = Call::of(&entry.check()?);
         self.check(&call)?;
@@ -186,7 +202,7 @@ impl Ingest {
         wav: &wav::Frame,
         entry: &mut Entry,
     ) -> Result<Sealed, Refusal> {
-        let mut new = self.store.begin(call, wav)?;
+        let mut new = self.vault.begin(call, wav)?;
         copy(call, entry, &mut new)?;
         Ok(new.publish()?)
     }
@@ -199,13 +215,15 @@ impl Ingest {
         entry: &mut Entry,
         there: Recording,
     ) -> Result<Recording, Refusal> {
-        let mut writer = ObjectWriter::begin(io::sink(), call, wav)?;
+        // Only its digest is wanted, so any key will do.
+        let key = Key::from_bytes([0; 32]);
+        let mut writer = ObjectWriter::begin(io::sink(), call, wav, &key)?;
         copy(call, entry, &mut writer)?;
         let (_, sealed) = writer.seal()?;
         if sealed.wav_sha256 != there.sealed.wav_sha256 {
             return Err(Refusal::Content("another recording has its identity".into()));
         }
-        if !self.store.path(call.id).exists() {
+        if let Err(VaultError::Missing(_)) = self.vault.open(call.id) {
             log::error!("the object of {} had gone; stored again from the spool", call.id);
             self.store_object(call, wav, entry)?;
         }

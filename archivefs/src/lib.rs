@@ -9,27 +9,34 @@
 //! A step of the path is a module of the same name. Imports point one way, downwards in this list,
 //! which `tests/tests/layering.rs` checks:
 //!
-//! 1. [`call`], [`day`]: what is known of a recorded call, and the days of the office; the words that
-//!    all others use.
+//! 1. [`call`], [`day`], [`crypto`]: what is known of a recorded call, the days of the office, keys as
+//!    values; the words that all others use.
 //! 2. [`wav`], [`codec`]: the bytes of a WAV file, and of compressed audio; pure.
 //! 3. [`store`]: objects on disk, one a recording, never changed.
 //! 4. [`catalogue`]: the database. SQL stays in its folder.
-//! 5. [`views`]: which directories and names there are, and their inode numbers; pure.
-//! 6. [`ingest`], [`verify`]: what runs over store and catalogue.
-//! 7. [`fs`]: the file system; `fs/fuse.rs` alone names the FUSE crate.
-//! 8. [`control`]: the HTTP service on a Unix socket, its types and its client.
-//! 9. [`serve`], [`cli`]: the daemon and the command, which put the rest together.
+//! 5. [`keys`]: the key of each recording; [`views`]: which directories and names there are, and their
+//!    inode numbers, pure.
+//! 6. [`vault`]: the objects of all tiers with the keys that open them.
+//! 7. [`ingest`], [`verify`], then [`findings`], then [`scrub`]: what runs over vault and catalogue.
+//! 8. [`fs`]: the file system; `fs/fuse.rs` alone names the FUSE crate.
+//! 9. [`control`]: the HTTP service on a Unix socket, its types and its client.
+//! 10. [`serve`], [`cli`]: the daemon and the command, which put the rest together.
 
 pub mod call;
 pub mod catalogue;
 pub mod cli;
 pub mod codec;
 pub mod control;
+pub mod crypto;
 pub mod day;
+pub mod findings;
 pub mod fs;
 pub mod ingest;
+pub mod keys;
+pub mod scrub;
 pub mod serve;
 pub mod store;
+pub mod vault;
 pub mod verify;
 pub mod views;
 pub mod wav;

@@ -3,9 +3,13 @@
 
 use crate::catalogue::{Birth, Catalogue, CatalogueError};
 use crate::control::service::{self, Device};
+use crate::findings::Findings;
 use crate::fs::{ArchiveFs, Mount, MountError, Owners};
 use crate::ingest::{Ingest, Progress};
-use crate::store::{Store, StoreError, create_directories};
+use crate::keys::{KeyError, Keys, MasterKeyError, create_master, load_master};
+use crate::scrub::Scrub;
+use crate::store::{Object, Store, StoreError, create_directories};
+use crate::vault::Vault;
 use chrono::{DateTime, Utc};
 use nix::fcntl::{Flock, FlockArg};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -16,6 +20,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -54,6 +59,12 @@ pub enum ServeError {
     /// See [`StoreError`].
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// See [`KeyError`].
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// See [`MasterKeyError`].
+    #[error(transparent)]
+    MasterKey(#[from] MasterKeyError),
     /// See [`SpoolError`].
     #[error(transparent)]
     Spool(#[from] SpoolError),
@@ -76,71 +87,135 @@ pub enum ServeError {
     Io(#[from] io::Error),
 }
 
-/// The catalogue of the archive at `root`.
-fn catalogue_path(root: &Path) -> PathBuf {
-    root.join("catalogue.sqlite")
+/// The places of an archive, all below its root.
+struct Places<'a>(&'a Path);
+
+impl Places<'_> {
+    fn catalogue(&self) -> PathBuf {
+        self.0.join("catalogue.sqlite")
+    }
+
+    fn primary(&self) -> PathBuf {
+        self.0.join("primary")
+    }
+
+    fn keys(&self) -> PathBuf {
+        self.0.join("keys").join("keys.sqlite")
+    }
 }
 
-/// The primary tier of the archive at `root`.
-fn primary_path(root: &Path) -> PathBuf {
-    root.join("primary")
+/// The file of the master key: as configured, or systemd's credential, or the usual place.
+pub fn master_key_path(config: &Config) -> PathBuf {
+    const CREDENTIAL: &str = "tsuwaroku-master-key";
+    if let Some(path) = &config.archive.master_key {
+        return path.clone();
+    }
+    std::env::var_os("CREDENTIALS_DIRECTORY")
+        .map(|folder| Path::new(&folder).join(CREDENTIAL))
+        .filter(|path| path.exists())
+        .unwrap_or_else(|| "/etc/tsuwaroku/master.key".into())
 }
 
-/// Makes an empty archive where `config` says, born at `now` with the random part `random`.
-pub fn init(config: &Config, now: DateTime<Utc>, random: u128) -> Result<Ulid, ServeError> {
+/// Makes an empty archive where `config` says, born at `now` with the random part `random`, under
+/// the master key that is there, or a new one. Answers whether it made one.
+pub fn init(config: &Config, now: DateTime<Utc>, random: u128) -> Result<(Ulid, bool), ServeError> {
     let root = &config.archive.root;
+    let places = Places(root);
     let now = u64::try_from(now.timestamp_millis()).unwrap_or(0);
     let archive = Ulid::from_parts(now, random);
-    create_directories(root)?;
-    if catalogue_path(root).exists() {
+    if places.catalogue().exists() {
         let found = format!("{}: there is an archive already", root.display());
         return Err(CatalogueError::Place(found).into());
     }
-    Store::init(&primary_path(root), archive, "primary")?;
+    let (master, made) = match load_master(&master_key_path(config)) {
+        Err(MasterKeyError::Missing(path)) => (create_master(&path)?, true),
+        other => (other?, false),
+    };
+    create_directories(root)?;
+    std::fs::set_permissions(root, std::fs::Permissions::from_mode(0o700))?;
+    create_directories(&root.join("keys"))?;
+    Store::init(&places.primary(), archive, "primary")?;
+    Keys::init(&places.keys(), archive, &master)?;
+    // Last, because an archive is there when its catalogue is.
     Catalogue::init(
-        &catalogue_path(root),
+        &places.catalogue(),
         Birth { archive, time_zone: config.site.time_zone },
     )?;
-    Ok(archive)
+    Ok((archive, made))
+}
+
+/// The objects and keys of `archive`.
+pub fn open_vault(config: &Config, archive: Ulid) -> Result<Vault, ServeError> {
+    let places = Places(&config.archive.root);
+    let master = load_master(&master_key_path(config))?;
+    let keys = Keys::open(&places.keys(), archive, master)?;
+    let primary = Store::open(&places.primary(), archive)?;
+    Ok(Vault::new(vec![primary], Arc::new(keys)))
+}
+
+/// Opens the object in `file` with the archive's key for the recording that its name says. Reads
+/// only, so that it may be done beside a running daemon.
+pub fn open_object(config: &Config, file: &Path) -> Result<Object, ServeError> {
+    let named = file.file_stem().and_then(|stem| Ulid::from_string(stem.to_str()?).ok());
+    let id = named.ok_or_else(|| {
+        let reason = format!("{}: its name is not that of an object: ULID.tso", file.display());
+        ServeError::Io(io::Error::new(io::ErrorKind::InvalidInput, reason))
+    })?;
+    let places = Places(&config.archive.root);
+    let archive = Catalogue::open(&places.catalogue())?.birth().archive;
+    let keys = Keys::open(&places.keys(), archive, load_master(&master_key_path(config))?)?;
+    Ok(Object::open(file, &keys.get(id)?)?)
 }
 
 /// Serves the archive of `config` until SIGTERM or SIGINT.
 pub fn serve(config: Config) -> Result<(), ServeError> {
     let since = Utc::now();
     let _lock = lock(&config.archive.root)?;
-    let catalogue = Arc::new(Catalogue::open(&catalogue_path(&config.archive.root))?);
+    let catalogue = Arc::new(Catalogue::open(&Places(&config.archive.root).catalogue())?);
     check_zone(&config, catalogue.birth())?;
-    let store = Store::open(&primary_path(&config.archive.root), catalogue.birth().archive)?;
+    let vault = open_vault(&config, catalogue.birth().archive)?;
     for line in &config.lines {
         catalogue.designate(&line.number)?;
     }
+    let findings = Arc::new(Findings::load(catalogue.clone())?);
     let owners = owners(&config)?;
-    let fs =
-        ArchiveFs::new(catalogue.clone(), store.clone(), config.archive.names, owners.clone());
+    let own = owners.uid;
+    let fs = ArchiveFs::new(catalogue.clone(), vault.clone(), config.archive.names, owners);
     let signals = signals()?;
     let listener = listen(&config)?;
     let mount = Mount::new(fs, &config.archive.mount)?;
 
+    let stop = Arc::new(AtomicBool::new(false));
     let progress = Arc::new(Progress::default());
     let ingest = Ingest::new(
         Reader::open(&config.capture.spool)?,
-        store.clone(),
+        vault.clone(),
         catalogue.clone(),
         config.lines.iter().map(|line| line.number.clone()).collect(),
         progress.clone(),
     );
-    let stop = Arc::new(AtomicBool::new(false));
-    let ingesting = start_ingest(ingest, config.capture.spool.join("ready"), stop.clone())?;
+    let ready = config.capture.spool.join("ready");
+    let mut workers = vec![start_ingest(ingest, &ready, stop.clone())?];
+    if config.archive.scrub_days > 0 {
+        let scrub = Scrub {
+            catalogue: catalogue.clone(),
+            vault: vault.clone(),
+            findings: findings.clone(),
+            period: Duration::from_secs(86_400 * u64::from(config.archive.scrub_days)),
+        };
+        workers.push(start_scrub(scrub, stop.clone())?);
+    }
 
     let mounted = Arc::new(AtomicBool::new(true));
     let device = Device {
         catalogue,
-        store,
+        vault,
+        findings,
         spool: Reader::open(&config.capture.spool)?,
         ingest: progress,
         mounted: mounted.clone(),
         since,
-        own: owners.uid,
+        own,
         config,
     };
     let runtime = control(listener, device)?;
@@ -151,8 +226,10 @@ pub fn serve(config: Config) -> Result<(), ServeError> {
     stop.store(true, Ordering::Relaxed);
     runtime.shutdown_timeout(Duration::from_millis(200));
     drop(mount);
-    if ingesting.join().is_err() {
-        log::error!("ingest had stopped by a fault of the program");
+    for worker in workers {
+        if worker.join().is_err() {
+            log::error!("a thread had stopped by a fault of the program");
+        }
     }
     log::info!("stopped");
     outcome
@@ -238,20 +315,24 @@ fn control(
 
 fn start_ingest(
     ingest: Ingest,
-    ready: PathBuf,
+    ready: &Path,
     stop: Arc<AtomicBool>,
 ) -> io::Result<std::thread::JoinHandle<()>> {
     let news = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
-    news.add_watch(&ready, AddWatchFlags::IN_MOVED_TO)?;
+    news.add_watch(ready, AddWatchFlags::IN_MOVED_TO)?;
     std::thread::Builder::new().name("ingest".into()).spawn(move || {
         while !stop.load(Ordering::Relaxed) {
-            if ingest.run() {
+            if ingest.run(&stop) {
                 std::thread::sleep(REST);
             } else {
                 wait_for_news(&news);
             }
         }
     })
+}
+
+fn start_scrub(scrub: Scrub, stop: Arc<AtomicBool>) -> io::Result<std::thread::JoinHandle<()>> {
+    std::thread::Builder::new().name("scrub".into()).spawn(move || scrub.run(&stop))
 }
 
 /// Until something is published in the spool, or a beat has passed: news can be lost, so ingest

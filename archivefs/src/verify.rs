@@ -1,14 +1,15 @@
 //! Re-reads the archive and compares: every object with its own seals, with its row, and every file
 //! in the store with the catalogue. Findings are values that say what is wrong, where, and what can
-//! be done.
+//! be done. Where another tier has a good copy, the bad one is replaced by it.
 
 use crate::catalogue::{Catalogue, CatalogueError, Filter, Recording};
-use crate::store::{Store, StoreError};
+use crate::store::{Object, Store, StoreError};
+use crate::vault::{Copy, Vault, VaultError};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use ulid::Ulid;
 
 /// Rows asked for at a time.
@@ -25,6 +26,8 @@ pub struct Finding {
     pub problem: Problem,
     /// What was seen, in words.
     pub detail: String,
+    /// Whether a good copy from another tier has taken its place.
+    pub repaired: bool,
 }
 
 /// What can be wrong.
@@ -33,6 +36,8 @@ pub struct Finding {
 pub enum Problem {
     /// The recording has no object.
     Missing,
+    /// The recording has no key, or one that does not open.
+    NoKey,
     /// The object is not what was written.
     Damaged,
     /// The object is whole, but another one than was archived.
@@ -43,17 +48,14 @@ pub enum Problem {
     Orphan,
 }
 
-impl Problem {
-    /// What can be done about it.
-    pub fn advice(self) -> &'static str {
-        match self {
-            Self::Missing | Self::Damaged | Self::Exchanged => {
-                "restore this file from a backup of the store, and verify again"
-            }
-            Self::Unreadable => "check the disk (dmesg, smartctl), then verify again",
-            Self::Orphan => "look what it is: nothing in the archive needs it, nothing removes it",
-        }
-    }
+/// How closely to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Depth {
+    /// Every byte is read and its seal checked.
+    Scrub,
+    /// Also decoded, and the whole WAV file compared with its digest.
+    Verify,
 }
 
 /// How far a verification is.
@@ -76,6 +78,9 @@ pub enum Event {
     Finding(Finding),
 }
 
+/// What a verification tells its events to; answers whether to go on.
+type Tell<'a> = &'a mut (dyn FnMut(Event) -> bool + Send);
+
 /// Verifies all that `filter` asks for (and, when it asks for everything, that nothing else is in the
 /// store), on `threads` threads. `tell` is called from one thread at a time and answers whether to
 /// go on.
@@ -83,16 +88,16 @@ pub enum Event {
 /// # Errors
 /// The catalogue cannot be read. What is wrong with recordings is told, not returned.
 pub fn verify(
-    catalogue: &Arc<Catalogue>,
-    store: &Store,
+    catalogue: &Catalogue,
+    vault: &Vault,
     filter: &Filter,
     threads: usize,
-    tell: &mut (dyn FnMut(Event) -> bool + Send),
+    tell: Tell<'_>,
 ) -> Result<(), CatalogueError> {
     let everything = *filter == Filter::default();
     let total = if everything { catalogue.totals()?.recordings } else { count(catalogue, filter)? };
     let run = Run {
-        store,
+        vault,
         state: Mutex::new((Progress { total, ..Progress::default() }, tell)),
         stop: AtomicBool::new(false),
     };
@@ -108,15 +113,15 @@ pub fn verify(
     })?;
     if everything && !run.stop.load(Ordering::Relaxed) {
         let tell = run.state.into_inner().unwrap_or_else(PoisonError::into_inner).1;
-        orphans(catalogue, store, tell)?;
+        orphans(catalogue, vault, tell)?;
     }
     Ok(())
 }
 
 /// A verification in progress, shared by its threads.
 struct Run<'a> {
-    store: &'a Store,
-    state: Mutex<(Progress, &'a mut (dyn FnMut(Event) -> bool + Send))>,
+    vault: &'a Vault,
+    state: Mutex<(Progress, Tell<'a>)>,
     stop: AtomicBool,
 }
 
@@ -133,12 +138,12 @@ impl Run<'_> {
 
     /// Answers whether to go on.
     fn look_at(&self, recording: &Recording) -> bool {
-        let finding = check(self.store, recording);
+        let findings = check(self.vault, recording, Depth::Verify);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let (progress, tell) = &mut *state;
         progress.checked += 1;
         progress.bytes += recording.sealed.wav_bytes;
-        finding.is_none_or(|finding| tell(Event::Finding(finding)))
+        findings.into_iter().all(|finding| tell(Event::Finding(finding)))
             && tell(Event::Progress(*progress))
     }
 }
@@ -173,43 +178,94 @@ fn send_rows(
     }
 }
 
-/// What is wrong with one recording, if anything is.
-pub fn check(store: &Store, recording: &Recording) -> Option<Finding> {
-    let opened = store.open_object(recording.id).and_then(|object| {
-        object.verify()?;
-        Ok(object.wav_sha256() == recording.sealed.wav_sha256
-            && object.wav_bytes() == recording.sealed.wav_bytes
-            && object.call().id == recording.id)
-    });
-    let (problem, detail) = match opened {
-        Ok(true) => return None,
-        Ok(false) => (Problem::Exchanged, "its digest is not the one in the catalogue".to_owned()),
-        Err(StoreError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
-            (Problem::Missing, "the object is not in the store".to_owned())
+/// What is wrong with one recording, in every tier that has it.
+pub fn check(vault: &Vault, recording: &Recording, depth: Depth) -> Vec<Finding> {
+    let id = Some(recording.id);
+    let home = vault.primary().path(recording.id);
+    let copies = match vault.copies(recording.id) {
+        Ok(copies) => copies,
+        Err(VaultError::Key(error)) => {
+            return vec![finding(id, &home, Problem::NoKey, error.to_string())];
         }
-        Err(error) if error.is_transient() => (Problem::Unreadable, error.to_string()),
-        Err(error) => (Problem::Damaged, error.to_string()),
+        Err(error) => return vec![finding(id, &home, Problem::Unreadable, error.to_string())],
     };
-    Some(finding(Some(recording.id), &store.path(recording.id), problem, detail))
+    if copies.is_empty() {
+        return vec![finding(id, &home, Problem::Missing, "no tier has the object".into())];
+    }
+    let (good, bad): (Vec<_>, Vec<_>) = copies
+        .into_iter()
+        .map(|copy| (check_copy(&copy, recording, depth), copy))
+        .partition(|(problem, _)| problem.is_none());
+    let wrong = bad.into_iter().filter_map(|(problem, copy)| Some((problem?, copy)));
+    wrong
+        .map(|((problem, detail), copy)| {
+            let mut found = finding(id, &copy.tier.path(recording.id), problem, detail);
+            if let Some((_, good)) = good.first() {
+                repair(&copy, good, &mut found);
+            }
+            found
+        })
+        .collect()
 }
 
-/// Files of the store that no recording stands for.
+fn repair(bad: &Copy<'_>, good: &Copy<'_>, found: &mut Finding) {
+    match bad.replace_by(good) {
+        Ok(()) => {
+            found.repaired = true;
+            log::warn!("{}: replaced by the good copy of another tier", found.path);
+        }
+        Err(error) => log::error!("{}: cannot be replaced by a good copy: {error}", found.path),
+    }
+}
+
+fn check_copy(
+    copy: &Copy<'_>,
+    recording: &Recording,
+    depth: Depth,
+) -> Option<(Problem, String)> {
+    let look = |object: &Object| match depth {
+        Depth::Scrub => object.scrub(),
+        Depth::Verify => object.verify(),
+    };
+    match copy.open().and_then(|object| look(&object).map(|()| object)) {
+        Ok(object) if is_of(&object, recording) => None,
+        Ok(_) => {
+            Some((Problem::Exchanged, "its digest is not the one in the catalogue".to_owned()))
+        }
+        Err(StoreError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
+            Some((Problem::Missing, "the object is not in the store".to_owned()))
+        }
+        Err(error) if error.is_transient() => Some((Problem::Unreadable, error.to_string())),
+        Err(error) => Some((Problem::Damaged, error.to_string())),
+    }
+}
+
+/// Whether `object` is what the catalogue holds as `recording`.
+fn is_of(object: &Object, recording: &Recording) -> bool {
+    object.wav_sha256() == recording.sealed.wav_sha256
+        && object.wav_bytes() == recording.sealed.wav_bytes
+        && object.call().id == recording.id
+}
+
+/// Files of the tiers that no recording stands for.
 fn orphans(
     catalogue: &Catalogue,
-    store: &Store,
-    tell: &mut (dyn FnMut(Event) -> bool + Send),
+    vault: &Vault,
+    tell: Tell<'_>,
 ) -> Result<(), CatalogueError> {
-    for path in store.objects() {
-        let found = match path {
-            Ok(path) if is_known(catalogue, store, &path)? => continue,
-            Ok(path) => {
-                let detail = "no recording has this file".to_owned();
-                finding(None, &path, Problem::Orphan, detail)
+    for tier in vault.tiers() {
+        for path in tier.objects() {
+            let found = match path {
+                Ok(path) if is_known(catalogue, tier, &path)? => continue,
+                Ok(path) => {
+                    let detail = "no recording has this file".to_owned();
+                    finding(None, &path, Problem::Orphan, detail)
+                }
+                Err(error) => finding(None, Path::new(""), Problem::Unreadable, error.to_string()),
+            };
+            if !tell(Event::Finding(found)) {
+                return Ok(());
             }
-            Err(error) => finding(None, Path::new(""), Problem::Unreadable, error.to_string()),
-        };
-        if !tell(Event::Finding(found)) {
-            break;
         }
     }
     Ok(())
@@ -222,5 +278,5 @@ fn is_known(catalogue: &Catalogue, store: &Store, path: &Path) -> Result<bool, C
 }
 
 fn finding(id: Option<Ulid>, path: &Path, problem: Problem, detail: String) -> Finding {
-    Finding { recording: id, path: path.display().to_string(), problem, detail }
+    Finding { recording: id, path: path.display().to_string(), problem, detail, repaired: false }
 }

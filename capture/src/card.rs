@@ -131,6 +131,7 @@ where
     let worker_stop = Arc::clone(stop);
     let end = End(reports.clone());
     let worker = Builder::new().name("worker".to_owned()).spawn(move || {
+        let _end = end;
         worker.run(receiver, &worker_stop);
         // Its panic is the worker's: the daemon must not go on without a keeper.
         assert!(keeper.join().is_ok(), "the keeper failed");

@@ -7,10 +7,13 @@ use crate::card::{self, Report};
 use crate::source::Params;
 use crate::source::error::{EXIT_UNAVAILABLE, OpenError};
 use sd_notify::NotifyState;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread::JoinHandle;
+use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 use tsuwaroku_config::{Config, EXIT_CONFIG};
 use tsuwaroku_spool::SpoolError;
@@ -21,8 +24,6 @@ pub const EXIT_SPOOL: u8 = 73;
 /// Exit status when a thread failed: `EX_SOFTWARE` of sysexits.h.
 pub const EXIT_SOFTWARE: u8 = 70;
 
-/// The main thread looks after the others so often.
-const ROUND: Duration = Duration::from_millis(250);
 /// How long the other cards may take to open, once one could not be.
 const GRACE: Duration = Duration::from_secs(5);
 /// How long worker and keeper may take to finish, once told to stop.
@@ -36,127 +37,126 @@ struct Daemon {
     cards: usize,
     workers: Vec<JoinHandle<()>>,
     failures: Vec<OpenError>,
+    /// The exit status, once it is time to end.
+    outcome: Option<u8>,
 }
 
-/// Records until a signal sets `stop`; gives the exit status. Calls `ready` once with the status at
+/// Records until SIGTERM or SIGINT; gives the exit status. Calls `ready` once with the status with
 /// which the start succeeded (0) or failed.
-pub fn run(config: Config, stop: &Arc<AtomicBool>, ready: impl FnOnce(u8)) -> u8 {
-    let mut daemon = match Daemon::start(config, stop) {
+pub fn run(config: Config, ready: impl FnOnce(u8)) -> u8 {
+    let mut daemon = match Daemon::start(config) {
         Ok(daemon) => daemon,
         Err(status) => {
             ready(status);
             return status;
         }
     };
-    let status = daemon.open_cards().unwrap_or(0);
+    let mut status = daemon.open_cards();
     ready(status);
     if status == 0 {
-        daemon.watch()
-    } else {
-        daemon.finish();
-        status
+        status = daemon.watch();
     }
+    daemon.finish();
+    status
 }
 
 impl Daemon {
-    /// Opens the spool, recovers it, and starts the cards' threads.
-    fn start(config: Config, stop: &Arc<AtomicBool>) -> Result<Self, u8> {
+    /// Opens the spool, recovers it, and starts the threads.
+    fn start(config: Config) -> Result<Self, u8> {
+        let (sender, reports) = mpsc::channel();
+        await_signals(sender.clone()).map_err(|error| {
+            log::error!("signals cannot be caught: {error}");
+            EXIT_SOFTWARE
+        })?;
         let spool = open_spool(&config).map_err(|error| {
             log::error!("{error}");
             EXIT_SPOOL
         })?;
         let config = Arc::new(config);
-        let (sender, reports) = mpsc::channel();
+        let stop = Arc::new(AtomicBool::new(false));
         let pcms = config.pcms();
         for pcm in &pcms {
-            card::start(&config, pcm, &spool, stop, &sender).map_err(|error| {
+            card::start(&config, pcm, &spool, &stop, &sender).map_err(|error| {
                 log::error!("no thread for card {pcm}: {error}; raise the limit of tasks");
                 EXIT_SOFTWARE
             })?;
         }
-        let cards = pcms.len();
-        let (workers, failures) = (Vec::new(), Vec::new());
         Ok(Self {
             reports,
-            stop: Arc::clone(stop),
-            cards,
-            workers,
-            failures,
+            stop,
+            cards: pcms.len(),
+            workers: Vec::new(),
+            failures: Vec::new(),
+            outcome: None,
         })
     }
 
-    /// Waits until every card was tried; gives the exit status if the daemon must not go on.
-    fn open_cards(&mut self) -> Option<u8> {
+    /// Waits until every card was tried; gives the exit status, 0 to go on.
+    fn open_cards(&mut self) -> u8 {
         let mut deadline = None;
-        while self.workers.len() + self.failures.len() < self.cards && !self.is_stopping() {
-            let failed = !self.failures.is_empty();
-            if failed {
+        while self.outcome.is_none() && self.workers.len() + self.failures.len() < self.cards {
+            if !self.failures.is_empty() {
                 deadline.get_or_insert_with(|| Instant::now() + GRACE);
             }
-            if deadline.is_some_and(|deadline| deadline < Instant::now()) {
+            let patience = deadline.map(|at: Instant| at.saturating_duration_since(Instant::now()));
+            if patience.is_some_and(|patience| patience.is_zero()) {
                 break;
             }
-            if let Some(status) = self.hear(ROUND) {
-                return Some(status);
-            }
+            self.hear(patience);
         }
-        verdict(&self.failures, self.cards)
+        self.outcome
+            .or(verdict(&self.failures, self.cards))
+            .unwrap_or(0)
     }
 
-    /// Waits for a report and takes it.
-    fn hear(&mut self, patience: Duration) -> Option<u8> {
-        match self.reports.recv_timeout(patience) {
+    /// Waits for a report, at most for `patience`, and takes it.
+    fn hear(&mut self, patience: Option<Duration>) {
+        let report = match patience {
+            // The signals' thread keeps a sender: without a timeout there is always a report.
+            None => self
+                .reports
+                .recv()
+                .map_err(|_| RecvTimeoutError::Disconnected),
+            Some(patience) => self.reports.recv_timeout(patience),
+        };
+        match report {
             Ok(Report::Opened(params, worker)) => {
                 log::info!("{}", describe(&params));
                 self.workers.push(worker);
-                None
             }
             Ok(Report::Failed(error)) => {
                 log::error!("{error}");
                 self.failures.push(error);
-                None
             }
             Ok(Report::NoThread(error)) => {
                 log::error!("no threads for a card: {error}; raise the limit of tasks");
-                Some(EXIT_SOFTWARE)
+                self.outcome = Some(EXIT_SOFTWARE);
             }
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => {
-                std::thread::sleep(patience);
-                None
+            Ok(Report::Ended) => {
+                log::error!("a thread has failed; the daemon ends, to be started again");
+                self.outcome = Some(EXIT_SOFTWARE);
             }
+            Ok(Report::Stop) => self.outcome = Some(0),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => self.outcome = Some(EXIT_SOFTWARE),
         }
     }
 
-    /// Looks after the threads until the stop.
+    /// Looks after the threads until the end; wakes only for reports and the watchdog.
     fn watch(&mut self) -> u8 {
-        self.say_ready();
-        let watchdog = sd_notify::watchdog_enabled();
-        let mut fed = Instant::now();
-        let mut status = 0;
-        while !self.is_stopping() {
-            let opened = self.workers.len();
-            if let Some(failed) = self.hear(ROUND) {
-                status = failed;
-                break;
-            }
-            if opened < self.workers.len() {
+        let feed = sd_notify::watchdog_enabled().map(|limit| limit / 3);
+        let mut told = 0;
+        while self.outcome.is_none() {
+            if self.workers.len() > told {
+                told = self.workers.len();
                 self.say_ready();
             }
-            // They also end, rightly, between the signal and this look.
-            if self.workers.iter().any(JoinHandle::is_finished) && !self.is_stopping() {
-                log::error!("a thread has failed; the daemon ends, to be started again");
-                status = EXIT_SOFTWARE;
-                break;
-            }
-            if watchdog.is_some_and(|limit| fed.elapsed() >= limit / 3) {
+            self.hear(feed);
+            if feed.is_some() {
                 notify(&[NotifyState::Watchdog]);
-                fed = Instant::now();
             }
         }
-        notify(&[NotifyState::Stopping]);
-        self.finish();
-        status
+        self.outcome.unwrap_or(0)
     }
 
     fn say_ready(&self) {
@@ -169,16 +169,15 @@ impl Daemon {
         notify(&[NotifyState::Ready, NotifyState::Status(&status)]);
     }
 
-    fn is_stopping(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
-    }
-
     /// Ends running calls. Device threads are not waited for: one may hang in a read.
     fn finish(&mut self) {
+        notify(&[NotifyState::Stopping]);
         self.stop.store(true, Ordering::Relaxed);
         // A card that was opened in the last moment has a worker too.
-        while let Ok(Report::Opened(_, worker)) = self.reports.try_recv() {
-            self.workers.push(worker);
+        for report in self.reports.try_iter() {
+            if let Report::Opened(_, worker) = report {
+                self.workers.push(worker);
+            }
         }
         let deadline = Instant::now() + LAST_WAIT;
         for worker in self.workers.drain(..) {
@@ -195,6 +194,21 @@ impl Daemon {
             }
         }
     }
+}
+
+/// Reports SIGTERM and SIGINT, from a thread of its own.
+fn await_signals(reports: mpsc::Sender<Report>) -> io::Result<()> {
+    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    let thread = Builder::new().name("signals".to_owned());
+    thread.spawn(move || {
+        for _ in signals.forever() {
+            // The main thread is ending already.
+            if reports.send(Report::Stop).is_err() {
+                break;
+            }
+        }
+    })?;
+    Ok(())
 }
 
 /// Opens the spool and closes what a crash left there; the spool logs each.

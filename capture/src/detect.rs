@@ -13,6 +13,7 @@
 //! never proves that a call was only a click.
 
 use crate::floor::Floor;
+use crate::level::millibels;
 use std::time::Duration;
 use tsuwaroku_config::Capture;
 use tsuwaroku_spool::record::{EndReason, GapCause};
@@ -40,10 +41,10 @@ pub struct Settings {
     pub minimum: u64,
     /// A recording that is this long is continued in a new one; at least 1.
     pub maximum: u64,
-    /// Over the noise floor, dB.
-    pub margin_db: f64,
-    /// Never talk below this, dBFS.
-    pub threshold_dbfs: f64,
+    /// Over the noise floor, mB.
+    pub margin: i32,
+    /// Never talk below this, mB.
+    pub threshold: i32,
 }
 
 impl Settings {
@@ -60,8 +61,8 @@ impl Settings {
             pre_roll: frames(capture.pre_roll),
             minimum: frames(capture.minimum_length),
             maximum: frames(capture.maximum_length).max(1),
-            margin_db: capture.margin_db,
-            threshold_dbfs: capture.threshold_dbfs,
+            margin: millibels(capture.margin_db),
+            threshold: millibels(capture.threshold_dbfs),
         }
     }
 }
@@ -136,17 +137,17 @@ impl Detector {
     pub fn new(settings: Settings, now: u64) -> Self {
         Self {
             settings,
-            floor: Floor::new(settings.rate, settings.margin_db, settings.threshold_dbfs),
+            floor: Floor::new(settings.rate, settings.margin, settings.threshold),
             state: State::Idle,
             now,
             previous_end: now,
         }
     }
 
-    /// Takes a block of `frames` frames with a level of `dbfs`, and says what follows from it.
-    pub fn block(&mut self, frames: u64, dbfs: f64) -> Vec<Event> {
-        let loud = dbfs > self.floor.threshold();
-        self.floor.hear(frames, dbfs);
+    /// Takes a block of `frames` frames with a level of `level` mB, and says what follows from it.
+    pub fn block(&mut self, frames: u64, level: i32) -> Vec<Event> {
+        let loud = level > self.floor.threshold();
+        self.floor.hear(frames, level);
         let begin = self.now;
         self.now += frames;
         if loud {
@@ -255,8 +256,8 @@ mod tests {
     use proptest::prelude::*;
 
     const BLOCK: u64 = 160;
-    const LOUD: f64 = -20.0;
-    const QUIET: f64 = -70.0;
+    const LOUD: i32 = -2000;
+    const QUIET: i32 = -7000;
 
     /// Hang 10 blocks, pre-roll 5, rise 3, minimum 4, maximum as told.
     fn settings(maximum: u64) -> Settings {
@@ -267,8 +268,8 @@ mod tests {
             pre_roll: 5 * BLOCK,
             minimum: 4 * BLOCK,
             maximum: maximum * BLOCK,
-            margin_db: 10.0,
-            threshold_dbfs: -50.0,
+            margin: 1000,
+            threshold: -5000,
         }
     }
 
@@ -385,8 +386,8 @@ mod tests {
         assert_eq!(events, [Event::Split { at: 7 * BLOCK }, end]);
     }
 
-    /// Seconds until a line that was quiet, and then has constant noise of `dbfs`, records nothing.
-    fn seconds_of_noise(dbfs: f64) -> u64 {
+    /// Seconds until a line that was quiet, and then has constant noise of `level`, records nothing.
+    fn seconds_of_noise(level: i32) -> u64 {
         let capture = Settings {
             hang: 64_000,
             maximum: u64::MAX / 2,
@@ -395,7 +396,7 @@ mod tests {
         let mut detector = Detector::new(capture, 0);
         (0..1000).for_each(|_| drop(detector.block(BLOCK, QUIET)));
         let ends = |block: &u64| {
-            let events = detector.block(BLOCK, dbfs + (block % 2) as f64);
+            let events = detector.block(BLOCK, level + 100 * (block % 2) as i32);
             events
                 .iter()
                 .any(|event| matches!(event, Event::End { .. }))
@@ -405,9 +406,9 @@ mod tests {
 
     #[test]
     fn risen_noise_does_not_talk_for_ever() {
-        assert!(seconds_of_noise(-49.0) < 20);
-        assert!(seconds_of_noise(-40.0) < 700);
-        assert!(seconds_of_noise(-15.0) < 700);
+        assert!(seconds_of_noise(-4900) < 20);
+        assert!(seconds_of_noise(-4000) < 700);
+        assert!(seconds_of_noise(-1500) < 700);
     }
 
     #[test]
@@ -425,7 +426,7 @@ mod tests {
         for second in 0..1800 {
             for block in 0..50 {
                 let pause = second % 8 == 7 && block > 40;
-                events.extend(detector.block(BLOCK, if pause { -55.0 } else { -40.0 }));
+                events.extend(detector.block(BLOCK, if pause { -5500 } else { -4000 }));
             }
         }
         assert_eq!(events, [Event::Begin { start: 0, onset: 0 }]);

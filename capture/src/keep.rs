@@ -62,6 +62,9 @@ pub enum Message {
 pub struct Keeper<S: Spool> {
     spool: S,
     calls: BTreeMap<Ulid, Kept<S::Entry>>,
+    /// Of a call that broke off and then reached its greatest length: the recording that its
+    /// continuation continues, by the id it began with.
+    last_recordings: BTreeMap<Ulid, Ulid>,
     /// A recording was left in `incoming/`: recover it at this time.
     recover_at: Option<Instant>,
 }
@@ -72,6 +75,7 @@ impl<S: Spool> Keeper<S> {
         Self {
             spool,
             calls: BTreeMap::new(),
+            last_recordings: BTreeMap::new(),
             recover_at: None,
         }
     }
@@ -125,8 +129,9 @@ impl<S: Spool> Keeper<S> {
     /// Takes a message.
     pub fn take(&mut self, message: Message, now: Instant) {
         match message {
-            Message::Begin { start, waiting } => {
+            Message::Begin { mut start, waiting } => {
                 let id = start.id;
+                start.continues = start.continues.map(|call| self.last_recording(call));
                 self.calls.insert(id, Kept::new(*start, waiting));
                 self.advance(id, now);
             }
@@ -142,6 +147,14 @@ impl<S: Spool> Keeper<S> {
                 }
             }
         }
+    }
+
+    /// The recording that a call which began as `call` came to be last.
+    fn last_recording(&mut self, call: Ulid) -> Ulid {
+        let running = self.calls.get(&call).map(Kept::recording);
+        running
+            .or_else(|| self.last_recordings.remove(&call))
+            .unwrap_or(call)
     }
 
     fn with(&mut self, call: Ulid, now: Instant, change: impl FnOnce(&mut Kept<S::Entry>)) {
@@ -176,8 +189,11 @@ impl<S: Spool> Keeper<S> {
         if progress.left_in_incoming {
             self.recover_at.get_or_insert(now + RETRY);
         }
-        if progress.over {
-            self.calls.remove(&id);
+        if progress.over
+            && let Some(kept) = self.calls.remove(&id)
+            && kept.is_continued()
+        {
+            self.last_recordings.insert(id, kept.recording());
         }
     }
 

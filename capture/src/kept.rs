@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 use tsuwaroku_spool::SpoolError;
 use tsuwaroku_spool::record::{EndReason, Start};
+use ulid::Ulid;
 
 /// Bytes of a line's audio that are not yet durable: counted up by the line, down by the keeper.
 #[derive(Debug, Clone, Default)]
@@ -99,6 +100,16 @@ impl<E: Entry> Kept<E> {
     /// Notes that it ended.
     pub fn end(&mut self, utc: i64, reason: EndReason) {
         self.end = Some((utc, reason));
+    }
+
+    /// The recording that it is being written to.
+    pub fn recording(&self) -> Ulid {
+        self.start.id
+    }
+
+    /// Whether another recording continues it.
+    pub fn is_continued(&self) -> bool {
+        matches!(self.end, Some((_, EndReason::MaximumLength)))
     }
 
     /// Whether the spool has to be tried again for it.

@@ -8,7 +8,7 @@ use crate::anchor::Anchor;
 use crate::detect::{BLOCK, Detector, Event, Settings, frames_in};
 use crate::keep::Message;
 use crate::kept::Waiting;
-use crate::level::Sums;
+use crate::level::{SILENCE, Sums};
 use crate::sample::{self, Picker};
 use crate::source::{Params, Period};
 use crate::tape::{Piece, Tape};
@@ -62,11 +62,7 @@ struct Running {
 
 impl Line {
     /// The line `line` of a card that was opened with `params`, from frame 0 on.
-    pub fn new(
-        line: &tsuwaroku_config::Line,
-        capture: &Capture,
-        params: &Params,
-    ) -> Self {
+    pub fn new(line: &tsuwaroku_config::Line, capture: &Capture, params: &Params) -> Self {
         let template = template(line, params);
         let settings = Settings::new(capture, params.rate);
         let block = frames_in(BLOCK, params.rate).max(1);
@@ -134,8 +130,8 @@ impl Line {
         let levels = self
             .sums
             .iter_mut()
-            .map(|sums| std::mem::take(sums).dbfs(bits));
-        let loudest = levels.fold(f64::NEG_INFINITY, f64::max);
+            .map(|sums| std::mem::take(sums).level(bits));
+        let loudest = levels.fold(SILENCE, i32::max);
         let frames = std::mem::take(&mut self.filled) as u64;
         let events = self.detector.block(frames, loudest);
         self.carry_out(events, anchor);

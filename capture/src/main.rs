@@ -40,8 +40,6 @@ use source::live::Live;
 use source::offer::Wish;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::process::exit;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use tsuwaroku_config::{Config, EXIT_CONFIG};
 
 fn main() {
@@ -59,7 +57,7 @@ fn main() {
     } else if arguments.daemon {
         background(config, &arguments)
     } else {
-        record(config, |_| {})
+        daemon::run(config, |_| {})
     };
     // Not a return: a device thread may hang in a read, and must not keep the process.
     exit(status.into())
@@ -91,19 +89,6 @@ fn check(config: &Config) -> u8 {
     status
 }
 
-/// Records in this process until SIGTERM or SIGINT.
-fn record(config: Config, ready: impl FnOnce(u8)) -> u8 {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
-        if let Err(error) = signal_hook::flag::register(signal, Arc::clone(&stop)) {
-            log::error!("signal {signal} cannot be caught: {error}");
-            ready(daemon::EXIT_SOFTWARE);
-            return daemon::EXIT_SOFTWARE;
-        }
-    }
-    daemon::run(config, &stop, ready)
-}
-
 /// Records in a process of its own; this one waits for its start and exits with its status.
 fn background(config: Config, arguments: &Arguments) -> u8 {
     let (reader, writer) = match io::pipe() {
@@ -118,7 +103,7 @@ fn background(config: Config, arguments: &Arguments) -> u8 {
     }
     match daemonize.execute() {
         Outcome::Parent(Ok(_)) => await_start(reader, writer),
-        Outcome::Child(Ok(_)) => record(config, |status| tell_start(writer, status)),
+        Outcome::Child(Ok(_)) => daemon::run(config, |status| tell_start(writer, status)),
         Outcome::Parent(Err(error)) => cannot(&error),
         Outcome::Child(Err(error)) => {
             tell_start(writer, daemon::EXIT_SOFTWARE);

@@ -196,10 +196,9 @@ fn play<S: Spool>(
     let params = script.params().clone();
     let lines = lines
         .iter()
-        .map(|line| Line::new(line, capture, &params, sender.clone()))
+        .map(|line| Line::new(line, capture, &params))
         .collect();
-    drop(sender);
-    let mut worker = Worker::new(&params, lines);
+    let mut worker = Worker::new(&params, lines, sender);
     let mut keeper = Keeper::new(spool);
     let (began, mut frames) = (Instant::now(), 0);
     let mut period = Period::new(&params);
@@ -349,14 +348,12 @@ fn a_card_that_comes_back_in_time_goes_on_with_the_call() {
     let recordings = record(acts, 1, &mono(), &capture());
     assert_eq!(recordings.len(), 1);
     recordings[0].assert_is(&[&sound], 3 * SECOND, 24 * SECOND);
-    assert_eq!(recordings[0].lost(), 6 * SECOND);
-    assert!(
-        recordings[0]
-            .gaps
-            .iter()
-            .all(|gap| gap.cause == GapCause::Unplugged)
-    );
-    assert_eq!(recordings[0].gaps[0].at, 5 * SECOND);
+    let gap = Gap {
+        at: 5 * SECOND,
+        frames: 6 * SECOND,
+        cause: GapCause::Unplugged,
+    };
+    assert_eq!(recordings[0].gaps, [gap]);
 }
 
 #[test]
@@ -505,12 +502,12 @@ fn a_queue_that_overflows_loses_its_frames_and_no_alignment() {
     let params = script.params().clone();
     let root = tempfile::tempdir().unwrap();
     let (sender, messages) = mpsc::channel();
-    let lines = vec![Line::new(&mono()[0], &capture(), &params, sender)];
+    let lines = vec![Line::new(&mono()[0], &capture(), &params)];
     // The worker sleeps through everything but the last periods.
     let (queue, receiver) = device::queue_of(&params, 80);
     let stop = AtomicBool::new(false);
     device::run(&mut script, queue, &std::thread::current(), &stop);
-    Worker::new(&params, lines).run(receiver, &stop);
+    Worker::new(&params, lines, sender).run(receiver, &stop);
     Keeper::new(Arc::new(Writer::open(root.path()).unwrap())).run(&messages);
     let recordings = recordings(root.path());
     // 80 periods of 125 ms fit: 10 s; what came after them was lost, and nothing followed.
@@ -610,18 +607,18 @@ impl KeptEntry for FlakyEntry {
 }
 
 /// The two recordings of a call of 100 s whose spool fails `failures` times from second 9 on.
-fn broken(failures: u32) -> (Vec<i16>, Vec<Recording>) {
+fn broken(failures: u32, capture: &Capture) -> (Vec<i16>, Vec<Recording>) {
     let sound = sound(60, 120 * SECOND, &[(5 * SECOND, 105 * SECOND)]);
     let root = tempfile::tempdir().unwrap();
     let spool = Flaky::new(root.path(), 6 * SECOND, failures);
     let script = Script::new(Format::S16_LE, 1, RATE, vec![Act::Audio(bytes(&sound))]);
-    play(spool, script, &mono(), &capture());
+    play(spool, script, &mono(), capture);
     (sound, recordings(root.path()))
 }
 
 #[test]
 fn a_spool_that_fails_for_a_while_loses_nothing() {
-    let (sound, recordings) = broken(20);
+    let (sound, recordings) = broken(20, &capture());
     assert_eq!(recordings.len(), 2);
     let (first, second) = (&recordings[0], &recordings[1]);
     assert_eq!(first.end.reason, EndReason::Truncated);
@@ -635,8 +632,29 @@ fn a_spool_that_fails_for_a_while_loses_nothing() {
 }
 
 #[test]
+fn a_call_that_broke_off_and_is_split_stays_one_chain() {
+    let capture = Capture {
+        maximum_length: Duration::from_secs(60),
+        ..capture()
+    };
+    let (sound, recordings) = broken(5, &capture);
+    assert_eq!(recordings.len(), 3);
+    let mut from = 3 * SECOND;
+    let mut previous = None;
+    for recording in &recordings {
+        let to = from + recording.frames.len() as u64;
+        recording.assert_is(&[&sound], from, to);
+        assert_eq!(recording.start.continues, previous);
+        from = to;
+        previous = Some(recording.start.id);
+    }
+    assert_eq!(from, 113 * SECOND);
+    assert_eq!(recordings[1].end.reason, EndReason::MaximumLength);
+}
+
+#[test]
 fn a_spool_that_fails_for_long_loses_what_memory_cannot_hold_as_a_gap() {
-    let (sound, recordings) = broken(75);
+    let (sound, recordings) = broken(75, &capture());
     assert_eq!(recordings.len(), 2);
     let (first, second) = (&recordings[0], &recordings[1]);
     let cut = 3 * SECOND + first.frames.len() as u64;

@@ -18,7 +18,7 @@ mod daemon;
 
 pub use daemon::Daemon;
 
-use crate::card::{CHANNELS, RATE, SampleCard};
+use crate::card::{CHANNELS, RATE};
 use crate::feed::BLOCK_FRAMES;
 use crate::office::{LINES, PURPOSE};
 use nix::sys::stat::Mode;
@@ -97,6 +97,11 @@ impl World {
     /// The control service's socket.
     pub fn socket(&self) -> PathBuf {
         self.path().join("control.sock")
+    }
+
+    /// The file of the archive's master key.
+    pub fn master_key(&self) -> PathBuf {
+        self.path().join("master.key")
     }
 
     /// The FIFO behind the PCM.
@@ -294,13 +299,15 @@ fn configuration(world: &World, capture_settings: &str) -> String {
         "[site]\nname = \"お客さまセンター\"\n\n\
          [capture]\nspool = \"{spool}\"\nrate = {RATE}\nperiod_seconds = {period}\n\
          {capture_settings}\n\n\
-         [archive]\nroot = \"{root}\"\nmount = \"{mount}\"\nsocket = \"{socket}\"\n\n\
+         [archive]\nroot = \"{root}\"\nmount = \"{mount}\"\nsocket = \"{socket}\"\n\
+         master_key = \"{master_key}\"\n\n\
          [[card]]\npcm = \"{PCM}\"\nchannels = {CHANNELS}\nformat = \"S16_LE\"\n",
         spool = world.spool().display(),
         period = BLOCK_FRAMES as f64 / f64::from(RATE),
         root = world.root().display(),
         mount = world.mount().display(),
         socket = world.socket().display(),
+        master_key = world.master_key().display(),
     );
     for (channel, line) in (1..).zip(LINES) {
         let _ = write!(

@@ -311,8 +311,11 @@ fn damage_is_found_and_not_served() {
     let mut problems: Vec<_> = report["findings"].as_array().unwrap().iter()
         .map(|finding| finding["problem"].as_str().unwrap()).collect();
     problems.sort_unstable();
-    assert_eq!(problems, ["damaged", "exchanged", "missing", "orphan"]);
+    assert_eq!(problems, ["damaged", "damaged", "missing", "orphan"]);
     assert_eq!(report["progress"]["checked"], 4);
+    let status = archive.json(&["status", "--json"]);
+    assert_eq!(status["findings"].as_array().unwrap().len(), 4, "they stay until mended");
+    assert_eq!(archive.world.tsuwaroku(&["status"]).unwrap().status.code(), Some(1));
     let mut readable = 0;
     for path in archive.world.recordings() {
         match fs::read(&path) {
@@ -532,6 +535,69 @@ fn what_cannot_be_served_is_refused_with_what_to_do() {
     refused(78, "unknown field `sight`");
 }
 
+/// R3.1: without the right master key nothing is served, and what to do is said.
+#[test]
+fn the_master_key_is_asked_for() {
+    let archive = Archive::new();
+    archive.archive(&calls(2));
+    let status = archive.json(&["keys", "status", "--json"]);
+    assert_eq!(status["epochs"], serde_json::json!([[202_611, 2]]));
+    let object = files(&archive.world.root().join("primary/objects")).remove(0);
+    let dumped = archive.world.command("tsuwaroku").args(["object", "dump"]).arg(&object).output();
+    let dumped = String::from_utf8(dumped.unwrap().stdout).unwrap();
+    assert!(dumped.contains("06-6458-1132") && dumped.contains("every block opens"), "{dumped}");
+    let Archive { world, serve } = archive;
+    assert!(serve.stop_well(&world));
+
+    let refused = |words: &str| {
+        let output = world.tsuwaroku(&["serve"]).unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(69), "{said}");
+        assert!(said.contains(words), "'{words}' is not in: {said}");
+    };
+    let key = world.master_key();
+    let good = fs::read_to_string(&key).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    refused("chmod 400");
+    fs::remove_file(&key).unwrap();
+    refused("restore it from escrow");
+    let sealed = world.command("tsuwaroku").args(["object", "dump"]).arg(&object).output().unwrap();
+    let sealed = String::from_utf8(sealed.stdout).unwrap();
+    assert!(sealed.contains("sealed: ") && !sealed.contains("06-6458"), "{sealed}");
+
+    let other = World::new().unwrap();
+    assert!(other.tsuwaroku(&["init"]).unwrap().status.success());
+    fs::copy(other.master_key(), &key).unwrap();
+    refused("is not the one of this archive");
+    fs::remove_file(&key).unwrap();
+    fs::write(&key, good).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o400)).unwrap();
+    let serve = start(&world);
+    assert_archived(&world, &calls(2));
+    assert!(serve.stop_well(&world));
+}
+
+/// R3.1: nobody else can even list what the archive keeps, and its files tell nothing.
+#[test]
+fn the_stores_bytes_tell_nothing() {
+    let archive = Archive::new();
+    let mut calls = calls(2);
+    for call in &mut calls {
+        call.samples = (0..40_000_i64).map(|n| (n * n % 4001) as i16).collect();
+    }
+    archive.archive(&calls);
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&archive.world.root()), 0o700);
+    let audio: Vec<u8> = calls[0].samples[1000..1016].iter().flat_map(|s| s.to_le_bytes()).collect();
+    for path in files(&archive.world.root().join("primary/objects")) {
+        let bytes = fs::read(&path).unwrap();
+        for secret in [&audio[..], b"6458", b"RIFF", b"rate", b"silence", b"tsuwaroku-tests"] {
+            let found = bytes.windows(secret.len()).any(|window| window == secret);
+            assert!(!found, "{} holds {secret:?}", path.display());
+        }
+    }
+}
+
 /// R3.2, R9.1: the account at the other end of the socket decides, not what it says it is.
 #[test]
 fn a_stranger_is_refused() {
@@ -569,12 +635,12 @@ fn the_control_service_answers_problems() {
     let query = ask(format!("GET /v1/recordings?colour=red {head}\r\n").as_bytes());
     assert!(query.starts_with("HTTP/1.1 400") && query.contains("colour"), "{query}");
     let method = ask(format!("DELETE /v1/recordings {head}\r\n").as_bytes());
-    assert!(method.starts_with("HTTP/1.1 404"), "{method}");
+    assert!(method.starts_with("HTTP/1.1 405"), "{method}");
     let body = ask(format!("POST /v1/verify {head}content-length: 5\r\n\r\n{{{{{{{{{{").as_bytes());
     assert!(body.starts_with("HTTP/1.1 400"), "{body}");
     let huge = format!("POST /v1/verify {head}content-length: 9000000\r\n\r\n");
     let huge = ask(&[huge.as_bytes(), &vec![b' '; 9_000_000]].concat());
-    assert!(huge.starts_with("HTTP/1.1 413"), "{huge}");
+    assert!(huge.starts_with("HTTP/1.1 413") && huge.contains("problem+json"), "{huge}");
     let garbage = ask(b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n");
     assert!(garbage.starts_with("HTTP/1.1 400"), "{garbage}");
     assert_eq!(archive.json(&["status", "--json"])["recordings"], 0);

@@ -6,12 +6,15 @@
 //! * [`row`]: a recording as a row, and the key that encodes time.
 //! * [`write`]: the single writer.
 //! * [`read`]: the questions.
+//! * [`keys`]: the table of sealed keys, a database of its own.
 
+mod keys;
 mod read;
 mod row;
 mod schema;
 mod write;
 
+pub use keys::{KeyTable, SealedKey};
 pub use read::{Filter, Number, Totals};
 pub use row::{Key, NumberId, Recording};
 pub use write::Archived;
@@ -28,6 +31,9 @@ use std::time::Duration;
 use thiserror::Error;
 use ulid::Ulid;
 use write::{Answer, Change, Writer};
+
+/// The setting that remembers how far the scrub has come.
+const SCRUBBED: &str = "scrubbed";
 
 /// What can go wrong with the catalogue.
 #[derive(Debug, Error)]
@@ -128,7 +134,7 @@ impl Catalogue {
         let day = Day::of(at, self.birth.time_zone);
         match self.writer.apply(Change::Archive { call: Box::new(call), day, sealed })? {
             Answer::Archived(archived) => Ok(archived),
-            Answer::Designated(_) => Err(CatalogueError::Closed),
+            Answer::Designated(_) | Answer::Done => Err(CatalogueError::Closed),
         }
     }
 
@@ -136,8 +142,40 @@ impl Catalogue {
     pub fn designate(&self, number: &str) -> Result<NumberId, CatalogueError> {
         match self.writer.apply(Change::Designate { number: number.to_owned() })? {
             Answer::Designated(id) => Ok(id),
-            Answer::Archived(_) => Err(CatalogueError::Closed),
+            Answer::Archived(_) | Answer::Done => Err(CatalogueError::Closed),
         }
+    }
+
+    /// Enters what is wrong with the file at `path`; `content` is the caller's.
+    pub fn enter_finding(
+        &self,
+        path: String,
+        found_at: i64,
+        content: String,
+    ) -> Result<(), CatalogueError> {
+        self.writer.apply(Change::Find { path, found_at, content }).map(drop)
+    }
+
+    /// Nothing is wrong with the file at `path` any more.
+    pub fn remove_finding(&self, path: String) -> Result<(), CatalogueError> {
+        self.writer.apply(Change::Mend { path }).map(drop)
+    }
+
+    /// What is wrong with files: when it was found (nanoseconds since 1970), and what was entered.
+    pub fn findings(&self) -> Result<Vec<(i64, String)>, CatalogueError> {
+        self.read(read::findings)
+    }
+
+    /// Remembers up to which recording the background scrub has come; nothing when it begins anew.
+    pub fn set_scrubbed(&self, up_to: Option<Key>) -> Result<(), CatalogueError> {
+        let value = up_to.map_or_else(String::new, |key| key.to_i64().to_string());
+        self.writer.apply(Change::Set { name: SCRUBBED, value }).map(drop)
+    }
+
+    /// See [`Self::set_scrubbed`].
+    pub fn scrubbed(&self) -> Result<Option<Key>, CatalogueError> {
+        let value = self.read(|on| write::get(on, SCRUBBED))?;
+        Ok(value.and_then(|value| value.parse().ok()).and_then(Key::from_i64))
     }
 
     /// All numbers, past and present, in the order of their names.

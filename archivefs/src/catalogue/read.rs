@@ -28,6 +28,8 @@ pub struct Filter {
     pub other_party: Option<String>,
     /// Length, nanoseconds.
     pub length: Option<RangeInclusive<i64>>,
+    /// Only the recording with this identity.
+    pub id: Option<Ulid>,
     /// Only what comes after this key, for the next page.
     pub after: Option<Key>,
 }
@@ -173,6 +175,12 @@ pub(super) fn find(
         ask("key >= ?", Key::first_at(start.start).to_i64().into());
         ask("key < ?", Key::first_at(start.end).to_i64().into());
     }
+    if let Some(id) = filter.id {
+        let at = id.timestamp_ms() as i64;
+        ask("key >= ?", Key::first_at(at).to_i64().into());
+        ask("key < ?", Key::first_at(at + 1).to_i64().into());
+        ask("id = ?", id.to_bytes().to_vec().into());
+    }
     if let Some(after) = filter.after {
         ask("key > ?", after.to_i64().into());
     }
@@ -205,6 +213,13 @@ fn recordings(
         found.push(Recording::from_row(row)?);
     }
     Ok(found)
+}
+
+/// What is wrong with files: when it was found (nanoseconds since 1970), and what, as it was entered.
+pub(super) fn findings(on: &Connection) -> Result<Vec<(i64, String)>, CatalogueError> {
+    let mut all = on.prepare_cached("SELECT found_at, content FROM finding ORDER BY path")?;
+    let rows = all.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 pub(super) fn totals(on: &Connection) -> Result<Totals, CatalogueError> {

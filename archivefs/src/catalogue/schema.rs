@@ -9,6 +9,7 @@ const STEPS: [&str; 1] = [
     // `recording.key` is the start in milliseconds and a tie-break (see `Key`), so that a stretch of
     // time is a range of the table itself. `day` answers which directories there are without
     // looking at recordings; `day.day` is the office's day as YYYYMMDD.
+    // `finding` holds what is wrong with files of the tiers, as JSON, until it is mended.
     "
     CREATE TABLE setting (
         name  TEXT PRIMARY KEY,
@@ -48,6 +49,12 @@ const STEPS: [&str; 1] = [
         PRIMARY KEY (number, day)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX number_of_day ON day (day, number);
+
+    CREATE TABLE finding (
+        path      TEXT PRIMARY KEY,
+        found_at  INTEGER NOT NULL,
+        content   TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
     ",
 ];
 

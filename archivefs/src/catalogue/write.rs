@@ -9,7 +9,7 @@ use super::row::{
 use crate::call::Call;
 use crate::day::Day;
 use crate::store::Sealed;
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
 
@@ -23,6 +23,12 @@ pub(super) enum Change {
     Archive { call: Box<Call>, day: Day, sealed: Sealed },
     /// A number is designated.
     Designate { number: String },
+    /// A setting has a new value.
+    Set { name: &'static str, value: String },
+    /// Something is wrong with the file at `path`.
+    Find { path: String, found_at: i64, content: String },
+    /// Nothing is wrong with it any more.
+    Mend { path: String },
 }
 
 /// What became of a recording that was to enter the archive.
@@ -39,6 +45,7 @@ pub enum Archived {
 pub(super) enum Answer {
     Archived(Archived),
     Designated(NumberId),
+    Done,
 }
 
 type Reply = SyncSender<Result<Answer, CatalogueError>>;
@@ -128,6 +135,19 @@ impl Change {
                 archive(on, call, *day, *sealed).map(Answer::Archived)
             }
             Self::Designate { number } => designate(on, number).map(Answer::Designated),
+            Self::Set { name, value } => set(on, name, value).map(|()| Answer::Done),
+            Self::Find { path, found_at, content } => {
+                on.prepare_cached(
+                    "INSERT INTO finding (path, found_at, content) VALUES (?1, ?2, ?3)
+                     ON CONFLICT DO UPDATE SET content = ?3",
+                )?
+                .execute(params![path, found_at, content])?;
+                Ok(Answer::Done)
+            }
+            Self::Mend { path } => {
+                on.prepare_cached("DELETE FROM finding WHERE path = ?1")?.execute([path])?;
+                Ok(Answer::Done)
+            }
         }
     }
 }
@@ -217,9 +237,10 @@ fn insert(on: &Connection, recording: &Recording) -> Result<(), CatalogueError> 
     Ok(())
 }
 
-/// Writes settings before the writer's thread runs: once, when an archive is made.
-pub(super) fn set(on: &Transaction<'_>, name: &str, value: &str) -> Result<(), CatalogueError> {
-    on.execute("INSERT INTO setting (name, value) VALUES (?1, ?2)", [name, value])?;
+pub(super) fn set(on: &Connection, name: &str, value: &str) -> Result<(), CatalogueError> {
+    let upsert = "INSERT INTO setting (name, value) VALUES (?1, ?2)
+        ON CONFLICT DO UPDATE SET value = ?2";
+    on.execute(upsert, [name, value])?;
     Ok(())
 }
 

@@ -35,6 +35,12 @@ pub enum Verb {
     Find(FindArgs),
     /// Re-read recordings and compare them with their digests; exit status 1 if something is wrong
     Verify(VerifyArgs),
+    /// Look at the keys
+    #[command(subcommand)]
+    Keys(KeysVerb),
+    /// Look at a file of the store
+    #[command(subcommand)]
+    Object(ObjectVerb),
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigVerb),
@@ -87,6 +93,27 @@ pub struct VerifyArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// What to do with the keys.
+#[derive(Debug, Subcommand)]
+pub enum KeysVerb {
+    /// Show the master key's fingerprint, and how many recordings each month's key seals
+    Status {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// What to do with a file of the store.
+#[derive(Debug, Subcommand)]
+pub enum ObjectVerb {
+    /// Explain an object: its header, and, with the keys of the archive, what is sealed in it
+    Dump {
+        /// The file: ULID.tso
+        file: PathBuf,
+    },
 }
 
 /// What to do with the configuration.

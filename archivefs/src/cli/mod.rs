@@ -14,14 +14,17 @@ mod text;
 
 use crate::control::api::{self, FindRequest, FindResponse, Found, Status, VerifyEvent, VerifyRequest};
 use crate::control::client::{Client, ClientError};
-use crate::serve;
+use crate::keys::KeyStatus;
+use crate::serve::{self, ServeError};
+use crate::store;
 use crate::verify::{Finding, Progress};
-use args::{Args, ConfigVerb, FindArgs, Verb, VerifyArgs};
+use args::{Args, ConfigVerb, FindArgs, KeysVerb, ObjectVerb, Verb, VerifyArgs};
 use chrono::Utc;
 use clap::Parser;
 use exit::Failure;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 use text::Speech;
@@ -52,6 +55,8 @@ fn run(args: &Args, speech: Speech, out: &mut impl Write) -> Result<ExitCode, Fa
         Verb::Status { json } => status(&config, *json, speech, out),
         Verb::Find(find_args) => find(&config, find_args, speech, out),
         Verb::Verify(verify_args) => verify(&config, verify_args, speech, out),
+        Verb::Keys(KeysVerb::Status { json }) => keys(&config, *json, speech, out),
+        Verb::Object(ObjectVerb::Dump { file }) => dump(&config, file, out),
         Verb::Config(ConfigVerb::Check) => {
             writeln!(out, "{}", report::config_is_good(&config, speech))?;
             Ok(ExitCode::SUCCESS)
@@ -65,12 +70,59 @@ fn run(args: &Args, speech: Speech, out: &mut impl Write) -> Result<ExitCode, Fa
 
 fn init(config: &Config, speech: Speech, out: &mut impl Write) -> Result<ExitCode, Failure> {
     let mut random = [0; 16];
-    getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
-    let archive = serve::init(config, Utc::now(), u128::from_le_bytes(random) >> 48)?;
+    crate::crypto::fill_random(&mut random)?;
+    let (archive, made) = serve::init(config, Utc::now(), u128::from_le_bytes(random) >> 48)?;
     let root = config.archive.root.display();
     match speech {
         Speech::English => writeln!(out, "Archive {archive} is made in {root}.")?,
         Speech::Japanese => writeln!(out, "保管庫 {archive} を {root} に作成しました。")?,
+    }
+    if made {
+        let key = serve::master_key_path(config).display().to_string();
+        match speech {
+            Speech::English => writeln!(
+                out,
+                "Its master key is {key}. Without it nothing can be read: keep copies of it in two \
+                 sealed places, apart from the archive's backups."
+            )?,
+            Speech::Japanese => writeln!(
+                out,
+                "マスター鍵は {key} です。失うと録音は一切読めなくなります。複製を封印し、保管庫の\
+                 バックアップとは別の二か所に保管してください。"
+            )?,
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn keys(
+    config: &Config,
+    json: bool,
+    speech: Speech,
+    out: &mut impl Write,
+) -> Result<ExitCode, Failure> {
+    let status: KeyStatus = client(config)?.get(api::KEYS, &())?;
+    if json {
+        write_json(out, &status)?;
+    } else {
+        write!(out, "{}", report::keys(&status, speech))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What is in the clear is shown to whoever may read the file; the rest to whoever has the keys.
+fn dump(config: &Config, file: &Path, out: &mut impl Write) -> Result<ExitCode, Failure> {
+    write!(out, "{}", store::describe(file).map_err(ServeError::from)?)?;
+    let opened = serve::open_object(config, file).map_err(|error| error.to_string());
+    match opened {
+        Ok(object) => {
+            writeln!(out, "wav bytes      {}", object.wav_bytes())?;
+            writeln!(out, "before, after  {}, {}", object.around().0.len(), object.around().1.len())?;
+            write_json(out, object.call())?;
+            object.verify().map_err(ServeError::from)?;
+            writeln!(out, "every block opens, and the whole has its digest")?;
+        }
+        Err(reason) => writeln!(out, "sealed: {}", text::safe(&reason))?,
     }
     Ok(ExitCode::SUCCESS)
 }

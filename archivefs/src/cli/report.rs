@@ -3,6 +3,7 @@
 use super::text::{Speech, safe};
 use crate::call::Direction;
 use crate::control::api::{Found, Status};
+use crate::keys::KeyStatus;
 use crate::verify::{Finding, Problem, Progress};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -16,7 +17,10 @@ pub fn config_is_good(config: &Config, speech: Speech) -> String {
     let (path, lines, cards) =
         (config.path.display(), config.lines.len(), config.pcms().len());
     match speech {
-        Speech::English => format!("{path}: good: {lines} numbers on {cards} cards"),
+        Speech::English => {
+            let (lines, cards) = (count_of(lines as u64, "number"), count_of(cards as u64, "card"));
+            format!("{path}: good: {lines} on {cards}")
+        }
         Speech::Japanese => format!("{path}: 正常です（番号 {lines} 件、カード {cards} 枚）"),
     }
 }
@@ -113,12 +117,19 @@ pub fn status(status: &Status, zone: Tz, speech: Speech) -> String {
         ),
         (speech.say("Waiting in the spool", "取込待ち"), status.waiting.to_string()),
         (speech.say("Quarantined", "隔離"), status.quarantined.len().to_string()),
+        (speech.say("Findings", "異常"), status.findings.len().to_string()),
         (speech.say("Running since", "稼働開始"), local(status.since, zone)),
         (speech.say("Version", "版"), status.version.clone()),
     ]);
     if let Some(trouble) = &status.trouble {
         let head = speech.say("Calls cannot be archived", "録音を保管できません");
         let _ = writeln!(out, "\n{head} ({}): {}", local(trouble.at, zone), safe(&trouble.reason));
+    }
+    if !status.findings.is_empty() {
+        out.push('\n');
+        for found in &status.findings {
+            let _ = writeln!(out, "{}", finding(found, speech));
+        }
     }
     if !status.quarantined.is_empty() {
         out.push('\n');
@@ -173,7 +184,7 @@ pub fn found(found: &[Found], more: bool, zone: Tz, speech: Speech) -> String {
     }
     let count = found.len();
     let end = match (more, speech) {
-        (false, Speech::English) => format!("{count} recordings."),
+        (false, Speech::English) => format!("{}.", count_of(count as u64, "recording")),
         (false, Speech::Japanese) => format!("{count} 件。"),
         (true, Speech::English) => format!("The first {count}; more with --limit."),
         (true, Speech::Japanese) => format!("先頭の {count} 件。続きは --limit で。"),
@@ -209,6 +220,7 @@ fn remarks(recording: &Found, speech: Speech) -> String {
 pub fn finding(finding: &Finding, speech: Speech) -> String {
     let what = match finding.problem {
         Problem::Missing => speech.say("missing", "欠落"),
+        Problem::NoKey => speech.say("no key", "鍵なし"),
         Problem::Damaged => speech.say("damaged", "破損"),
         Problem::Exchanged => speech.say("exchanged", "すり替え"),
         Problem::Unreadable => speech.say("unreadable", "読取不能"),
@@ -216,17 +228,59 @@ pub fn finding(finding: &Finding, speech: Speech) -> String {
     };
     let id = finding.recording.map(|id| format!("{id}: ")).unwrap_or_default();
     let (path, detail) = (safe(&finding.path), safe(&finding.detail));
-    format!("{what}: {id}{path}: {detail}; {}", finding.problem.advice())
+    format!("{what}: {id}{path}: {detail}; {}", advice(finding, speech))
+}
+
+fn advice(finding: &Finding, speech: Speech) -> &'static str {
+    if finding.repaired {
+        return speech.say(
+            "replaced by the good copy of another tier; check this disk",
+            "別の記憶媒体の正常な複製で修復済み。このディスクを点検してください",
+        );
+    }
+    match finding.problem {
+        Problem::Missing | Problem::Damaged | Problem::Exchanged => speech.say(
+            "restore this file from a backup of the store, and verify again",
+            "保管庫のバックアップからこのファイルを復元し、再度検証してください",
+        ),
+        Problem::NoKey => speech.say(
+            "restore the table of keys; without its key no copy of the recording can be read",
+            "鍵の表を復元してください。鍵がなければ録音は読めません",
+        ),
+        Problem::Unreadable => speech.say(
+            "check the disk (dmesg, smartctl), then verify again",
+            "ディスクを点検し（dmesg、smartctl）、再度検証してください",
+        ),
+        Problem::Orphan => speech.say(
+            "look what it is: nothing in the archive needs it, nothing removes it",
+            "内容を確認してください。保管庫では使われておらず、自動では削除されません",
+        ),
+    }
+}
+
+/// How the keys are.
+pub fn keys(keys: &KeyStatus, speech: Speech) -> String {
+    let mut out = facts(&[(speech.say("Master key", "マスター鍵"), keys.master.clone())]);
+    let mut table = table(&[speech.say("Month", "月"), speech.say("Recordings", "録音件数")]);
+    for (epoch, recordings) in &keys.epochs {
+        table.add_row([format!("{:04}-{:02}", epoch / 100, epoch % 100), recordings.to_string()]);
+    }
+    out.push_str(&lines(&table));
+    out
 }
 
 /// The outcome of a verification.
 pub fn verified(progress: Progress, findings: usize, speech: Speech) -> String {
     let (checked, size) = (progress.checked, bytes(progress.bytes));
     match (findings, speech) {
-        (0, Speech::English) => format!("{checked} recordings verified, {size}: all good."),
+        (0, Speech::English) => {
+            format!("{} verified, {size}: all good.", count_of(checked, "recording"))
+        }
         (0, Speech::Japanese) => format!("{checked} 件（{size}）を検証しました。異常なし。"),
         (_, Speech::English) => {
-            format!("{checked} recordings verified, {size}: {findings} FINDINGS.")
+            let (checked, found) =
+                (count_of(checked, "recording"), count_of(findings as u64, "finding"));
+            format!("{checked} verified, {size}: {}.", found.to_uppercase())
         }
         (_, Speech::Japanese) => {
             format!("{checked} 件（{size}）を検証しました。異常 {findings} 件。")
@@ -262,6 +316,11 @@ fn lines(table: &Table) -> String {
 
 fn local(time: DateTime<Utc>, zone: Tz) -> String {
     time.with_timezone(&zone).format("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// `1 recording`, `2 recordings`.
+fn count_of(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// `1:02:03` or `2:03`.

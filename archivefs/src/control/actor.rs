@@ -35,6 +35,8 @@ pub enum Action {
     Find,
     /// Compare the archive with its digests.
     Verify,
+    /// See how the keys are, not the keys.
+    Keys,
 }
 
 /// Whether `actor` may do `action`, and if not, why not. Root and the daemon's own account (`own`)
@@ -49,7 +51,7 @@ pub fn may(actor: &Actor, action: Action, roles: &Roles, own: u32) -> Result<(),
     let allowed = match action {
         Action::Status => runs || watches || has(&roles.staff),
         Action::Find => runs || has(&roles.staff),
-        Action::Verify => runs || watches,
+        Action::Verify | Action::Keys => runs || watches,
     };
     if allowed { Ok(()) } else { Err(format!("{} has no role that allows it", actor.name)) }
 }
@@ -69,17 +71,17 @@ mod tests {
             staff: one("clerk"),
         };
         let table = [
-            (0, "root", [true, true, true]),
-            (99, "tsuwaroku", [true, true, true]),
-            (1, "chief", [true, true, true]),
-            (2, "officer", [true, false, true]),
-            (3, "manager", [true, true, true]),
-            (4, "clerk", [true, true, false]),
-            (5, "stranger", [false, false, false]),
+            (0, "root", [true, true, true, true]),
+            (99, "tsuwaroku", [true, true, true, true]),
+            (1, "chief", [true, true, true, true]),
+            (2, "officer", [true, false, true, true]),
+            (3, "manager", [true, true, true, true]),
+            (4, "clerk", [true, true, false, false]),
+            (5, "stranger", [false, false, false, false]),
         ];
         for (uid, name, expected) in table {
             let actor = Actor { uid, gid: 0, pid: None, name: name.into() };
-            let found = [Action::Status, Action::Find, Action::Verify]
+            let found = [Action::Status, Action::Find, Action::Verify, Action::Keys]
                 .map(|action| may(&actor, action, &roles, 99).is_ok());
             assert_eq!(found, expected, "{name}");
         }

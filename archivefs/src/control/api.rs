@@ -14,6 +14,8 @@ pub const STATUS: &str = "/v1/status";
 pub const RECORDINGS: &str = "/v1/recordings";
 /// `POST` with [`VerifyRequest`]: [`VerifyEvent`]s, one JSON text a line.
 pub const VERIFY: &str = "/v1/verify";
+/// `GET`: [`crate::keys::KeyStatus`].
+pub const KEYS: &str = "/v1/keys";
 
 /// Most recordings in one answer.
 pub const MOST_FOUND: u32 = 1000;
@@ -49,6 +51,8 @@ pub struct Status {
     pub archived: u64,
     /// Why the oldest waiting entry cannot be taken, if it cannot.
     pub trouble: Option<Trouble>,
+    /// What is wrong with files of the store, until it is mended.
+    pub findings: Vec<Finding>,
     /// Entries that were refused.
     pub quarantined: Vec<Quarantined>,
 }
@@ -56,7 +60,10 @@ pub struct Status {
 impl Status {
     /// Whether somebody has to look.
     pub fn needs_attention(&self) -> bool {
-        !self.mounted || self.trouble.is_some() || !self.quarantined.is_empty()
+        !self.mounted
+            || self.trouble.is_some()
+            || !self.quarantined.is_empty()
+            || !self.findings.is_empty()
     }
 }
 

@@ -8,8 +8,10 @@ use super::api::{
 use crate::call::time_of;
 use crate::catalogue::{Catalogue, CatalogueError, Filter, Recording};
 use crate::day::Day;
+use crate::findings::Findings;
 use crate::ingest;
-use crate::store::Store;
+use crate::keys::KeyStatus;
+use crate::vault::Vault;
 use crate::verify::{self, Event};
 use crate::views::{Tree, file_name, top_name};
 use axum::body::Body;
@@ -55,8 +57,10 @@ pub struct Device {
     pub config: Config,
     /// The catalogue.
     pub catalogue: Arc<Catalogue>,
-    /// The primary tier.
-    pub store: Store,
+    /// The objects and their keys.
+    pub vault: Vault,
+    /// What is wrong with files.
+    pub findings: Arc<Findings>,
     /// The spool.
     pub spool: Reader,
     /// How ingest goes.
@@ -112,15 +116,17 @@ fn router(device: Arc<Device>) -> Router {
         .route(api::STATUS, get(status))
         .route(api::RECORDINGS, get(find))
         .route(api::VERIFY, post(verify))
+        .route(api::KEYS, get(keys))
         .fallback(unknown)
-        .method_not_allowed_fallback(unknown)
+        .method_not_allowed_fallback(wrong_method)
         .layer(RequestBodyLimitLayer::new(MOST_BODY))
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, PATIENCE))
+        .layer(axum::middleware::map_response(as_problem))
         .with_state(device)
 }
 
-/// A socket at `path` that the group of the daemon may use too; one that nobody listens on any more
-/// is replaced.
+/// A socket at `path` that everybody may ask through; one that nobody listens on any more is
+/// replaced.
 pub fn listen(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
     use std::os::unix::fs::PermissionsExt;
     if let Some(folder) = path.parent() {
@@ -204,6 +210,30 @@ async fn unknown() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "unknown", "there is no such request", advice)
 }
 
+async fn wrong_method() -> Problem {
+    let advice = "see tsuwaroku-control(7) for what may be asked how";
+    let status = StatusCode::METHOD_NOT_ALLOWED;
+    Problem::new(status, "wrong-method", "this cannot be asked in this way", advice)
+}
+
+/// The refusals of the layers below are problems too.
+async fn as_problem(response: Response) -> Response {
+    match response.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            let advice = "no request needs to be that large";
+            let detail = format!("the request is larger than {MOST_BODY} bytes");
+            let status = StatusCode::PAYLOAD_TOO_LARGE;
+            Problem::new(status, "too-large", detail, advice).into_response()
+        }
+        StatusCode::GATEWAY_TIMEOUT => {
+            let advice = "try again; if it stays so, look into the daemon's log";
+            let detail = format!("there was no answer within {} s", PATIENCE.as_secs());
+            Problem::new(StatusCode::GATEWAY_TIMEOUT, "timeout", detail, advice).into_response()
+        }
+        _ => response,
+    }
+}
+
 fn allow(actor: &Actor, action: Action, device: &Device) -> Result<(), Problem> {
     may(actor, action, &device.config.roles, device.own).map_err(|reason| {
         log::warn!("{action:?} refused: {reason} (uid {}, pid {:?})", actor.uid, actor.pid);
@@ -239,6 +269,14 @@ async fn find(
     allow(&actor, Action::Find, &device)?;
     log::info!("{} (uid {}) searches: {request:?}", actor.name, actor.uid);
     blocking(move || device.find(&request).map(Json)).await
+}
+
+async fn keys(
+    State(device): State<Arc<Device>>,
+    Extension(actor): Extension<Actor>,
+) -> Result<Json<KeyStatus>, Problem> {
+    allow(&actor, Action::Keys, &device)?;
+    blocking(move || device.keys().map(Json)).await
 }
 
 async fn verify(
@@ -285,6 +323,7 @@ impl Device {
             waiting: self.spool.ready().map_err(spool)?.len() as u64,
             archived: ingest.archived,
             trouble: ingest.trouble.map(|(at, reason)| api::Trouble { at: at.into(), reason }),
+            findings: self.findings.list()?.into_iter().map(|(_, finding)| finding).collect(),
             quarantined: quarantined
                 .into_iter()
                 .map(|entry| api::Quarantined {
@@ -317,6 +356,7 @@ impl Device {
             start: span(request.from, request.to),
             other_party: request.other_party.clone(),
             length: lengths(request.min_seconds, request.max_seconds)?,
+            id: None,
             after: match request.after {
                 Some(id) => Some(self.recording(id)?.key),
                 None => None,
@@ -374,39 +414,42 @@ impl Device {
     }
 
     fn verify_filter(&self, request: &VerifyRequest) -> Result<Filter, Problem> {
-        let mut filter = Filter { start: span(request.from, request.to), ..Filter::default() };
-        if let Some(id) = request.recording {
-            let at = self.recording(id)?.key;
-            filter.start = Some(at.milliseconds()..at.milliseconds() + 1);
-        }
-        Ok(filter)
+        let id = match request.recording {
+            Some(id) => Some(self.recording(id)?.id),
+            None => None,
+        };
+        Ok(Filter { start: span(request.from, request.to), id, ..Filter::default() })
     }
 
     fn verify(&self, filter: &Filter, events: &mpsc::Sender<VerifyEvent>) {
         let mut last = verify::Progress::default();
-        let mut tell = |event: Event| {
-            let event = match event {
-                Event::Progress(progress) => {
-                    // A caller that reads slowly misses steps, not findings.
-                    last = progress;
-                    let _ = events.try_send(VerifyEvent::Progress(progress));
-                    return !events.is_closed();
-                }
-                Event::Finding(finding) => {
-                    log::error!("ALARM: {}: {:?}: {}", finding.path, finding.problem, finding.detail);
-                    VerifyEvent::Finding(finding)
-                }
-            };
-            events.blocking_send(event).is_ok()
+        let mut tell = |event: Event| match event {
+            Event::Progress(progress) => {
+                // A caller that reads slowly misses steps, not findings.
+                last = progress;
+                let _ = events.try_send(VerifyEvent::Progress(progress));
+                !events.is_closed()
+            }
+            Event::Finding(finding) => {
+                self.findings.enter(&finding);
+                events.blocking_send(VerifyEvent::Finding(finding)).is_ok()
+            }
         };
         let outcome =
-            verify::verify(&self.catalogue, &self.store, filter, VERIFY_THREADS, &mut tell);
+            verify::verify(&self.catalogue, &self.vault, filter, VERIFY_THREADS, &mut tell);
         let end = match outcome {
             Ok(()) => VerifyEvent::Done(last),
             Err(error) => VerifyEvent::Failed(error.to_string()),
         };
         // Whoever asked may have gone away.
         let _ = events.blocking_send(end);
+    }
+
+    fn keys(&self) -> Result<KeyStatus, Problem> {
+        self.vault.keys().status().map_err(|error| {
+            let advice = "look into the daemon's log: journalctl -u tsuwaroku";
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "keys", error.to_string(), advice)
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 
 use crate::catalogue::CatalogueError;
 use crate::store::StoreError;
+use crate::vault::VaultError;
 use nix::errno::Errno;
 use thiserror::Error;
 use ulid::Ulid;
@@ -34,6 +35,9 @@ pub enum FsError {
     /// The catalogue cannot answer.
     #[error(transparent)]
     Catalogue(#[from] CatalogueError),
+    /// The object cannot be opened.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
     /// The object cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -49,7 +53,9 @@ impl FsError {
             Self::NoAttribute => Errno::ENODATA,
             Self::BadHandle => Errno::EBADF,
             Self::ReadOnly => Errno::EROFS,
-            Self::NotTheRecording(_) | Self::Catalogue(_) | Self::Store(_) => Errno::EIO,
+            Self::NotTheRecording(_) | Self::Catalogue(_) | Self::Vault(_) | Self::Store(_) => {
+                Errno::EIO
+            },
         }
     }
 

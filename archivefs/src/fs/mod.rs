@@ -13,7 +13,7 @@ pub use fuse::{Mount, MountError};
 pub use reader::Reader;
 
 use crate::catalogue::{Catalogue, NumberId, Recording};
-use crate::store::Store;
+use crate::vault::Vault;
 use crate::views::{
     Children, Folder, Node, Tree, When, child_folder, file_name, folder_name, seconds_of_name,
     top_name,
@@ -39,7 +39,7 @@ pub struct Owners {
 #[derive(Debug)]
 pub struct ArchiveFs {
     catalogue: Arc<Catalogue>,
-    store: Store,
+    vault: Vault,
     language: Language,
     owners: Owners,
     zone: Tz,
@@ -78,11 +78,11 @@ const OPEN_FOLDER_MODE: u16 = 0o555;
 const READER_FOLDER_MODE: u16 = 0o550;
 
 impl ArchiveFs {
-    /// A file system over `catalogue` and the objects in `store`.
-    pub fn new(catalogue: Arc<Catalogue>, store: Store, language: Language, owners: Owners) -> Self {
+    /// A file system over `catalogue` and the objects in `vault`.
+    pub fn new(catalogue: Arc<Catalogue>, vault: Vault, language: Language, owners: Owners) -> Self {
         let birth = catalogue.birth();
         let born = UNIX_EPOCH + Duration::from_millis(birth.archive.timestamp_ms());
-        Self { catalogue, store, language, owners, zone: birth.time_zone, born }
+        Self { catalogue, vault, language, owners, zone: birth.time_zone, born }
     }
 
     /// What is called `name` in `parent`.
@@ -221,7 +221,7 @@ impl ArchiveFs {
     pub fn open(&self, node: Node) -> Result<Reader, FsError> {
         let Node::File(key) = node else { return Err(FsError::IsAFolder) };
         let recording = self.catalogue.by_key(key)?.ok_or(FsError::NotFound)?;
-        let object = self.store.open_object(recording.id)?;
+        let object = self.vault.open(recording.id)?;
         // The catalogue's digest is the archive's word on what the recording is (R5.2).
         if object.wav_sha256() != recording.sealed.wav_sha256 || object.call().id != recording.id {
             return Err(FsError::NotTheRecording(recording.id));

@@ -3,6 +3,9 @@
 use super::*;
 use crate::call::Call;
 use crate::catalogue::{Archived, Birth};
+use crate::crypto::Key;
+use crate::keys::Keys;
+use crate::store::Store;
 use crate::store::tests::call;
 use crate::wav;
 use tsuwaroku_spool::record::Encoding;
@@ -11,7 +14,7 @@ use ulid::Ulid;
 struct World {
     _folder: tempfile::TempDir,
     catalogue: Arc<Catalogue>,
-    store: Store,
+    vault: Vault,
     fs: ArchiveFs,
 }
 
@@ -25,8 +28,12 @@ fn world(owners: Owners) -> World {
     let catalogue = Arc::new(Catalogue::open(&database).unwrap());
     Store::init(folder.path(), archive, "primary").unwrap();
     let store = Store::open(folder.path(), archive).unwrap();
-    let fs = ArchiveFs::new(catalogue.clone(), store.clone(), Language::English, owners);
-    World { _folder: folder, catalogue, store, fs }
+    let keys = folder.path().join("keys.sqlite");
+    Keys::init(&keys, archive, &Key::from_bytes([1; 32])).unwrap();
+    let keys = Keys::open(&keys, archive, Key::from_bytes([1; 32])).unwrap();
+    let vault = Vault::new(vec![store], Arc::new(keys));
+    let fs = ArchiveFs::new(catalogue.clone(), vault.clone(), Language::English, owners);
+    World { _folder: folder, catalogue, vault, fs }
 }
 
 impl World {
@@ -37,7 +44,7 @@ impl World {
             started_at: milliseconds as i64 * 1_000_000,
             ..call(audio, 1, Encoding::ALaw)
         };
-        let mut new = self.store.begin(&call, &wav::Frame::around(&call, ZONE)).unwrap();
+        let mut new = self.vault.begin(&call, &wav::Frame::around(&call, ZONE)).unwrap();
         new.samples(audio).unwrap();
         let sealed = new.publish().unwrap();
         match self.catalogue.archive(call, sealed).unwrap() {
@@ -122,11 +129,11 @@ fn another_object_in_its_place_is_not_served() {
     let world = world(Owners::default());
     let recording = world.add("06-6458-1132", MORNING, 1, b"one");
     let other = world.add("06-6458-1132", MORNING, 2, b"two");
-    let path = world.store.path(recording.id);
+    let path = world.vault.primary().path(recording.id);
     std::fs::remove_file(&path).unwrap();
-    std::fs::copy(world.store.path(other.id), &path).unwrap();
+    std::fs::copy(world.vault.primary().path(other.id), &path).unwrap();
     let error = world.fs.open(Node::File(recording.key)).err().unwrap();
-    assert!(matches!(error, FsError::NotTheRecording(_)), "{error}");
+    assert!(error.is_fault() && error.to_string().contains("not what was sealed"), "{error}");
 }
 
 #[test]

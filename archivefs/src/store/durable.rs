@@ -4,12 +4,44 @@
 //! After a failed fsync the kernel may forget that the data was never written, and a second fsync
 //! would report success: so nothing is ever retried on the same file. A [`Draft`] that fails is
 //! removed, and the caller begins again with a new one.
+//!
+//! Each thing done to the disk is a named [`Step`]; tests fail them one by one.
 
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+/// What is done to the disk, in the order in which a file comes to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// A directory is made.
+    MakeFolder,
+    /// The temporary file is made.
+    CreateDraft,
+    /// Bytes are written to it.
+    WriteDraft,
+    /// It is made durable.
+    SyncDraft,
+    /// It gets its name.
+    Publish,
+    /// The name is made durable.
+    SyncFolder,
+}
+
+#[cfg(test)]
+impl Step {
+    /// Every step.
+    pub const ALL: [Self; 6] = [
+        Self::MakeFolder,
+        Self::CreateDraft,
+        Self::WriteDraft,
+        Self::SyncDraft,
+        Self::Publish,
+        Self::SyncFolder,
+    ];
+}
 
 /// A file that is being written and that nobody sees yet. Dropped without being published, it is
 /// removed.
@@ -23,6 +55,7 @@ pub struct Draft {
 impl Draft {
     /// Creates the temporary file `path`, which must not exist.
     pub fn create(path: PathBuf) -> io::Result<Self> {
+        fault::before(Step::CreateDraft)?;
         let file = OpenOptions::new().write(true).create_new(true).mode(0o400).open(&path)?;
         let file = io::BufWriter::with_capacity(256 * 1024, file);
         Ok(Self { file, path, published: false })
@@ -32,10 +65,13 @@ impl Draft {
     /// of the directory. When this returns, a power cut cannot take the file away.
     ///
     /// # Errors
-    /// `AlreadyExists` when something bears that name; nothing is changed then.
+    /// `AlreadyExists` when something bears that name; nothing is changed then. After any other error
+    /// the file may or may not be there under its name, and is not acknowledged.
     pub fn publish(mut self, name: &Path) -> io::Result<()> {
         self.file.flush()?;
+        fault::before(Step::SyncDraft)?;
         self.file.get_ref().sync_all()?;
+        fault::before(Step::Publish)?;
         renameat2(AT_FDCWD, &self.path, AT_FDCWD, name, RenameFlags::RENAME_NOREPLACE)?;
         self.published = true;
         sync_directory(parent(name))
@@ -44,6 +80,7 @@ impl Draft {
 
 impl Write for Draft {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        fault::before(Step::WriteDraft)?;
         self.file.write(bytes)
     }
 
@@ -62,13 +99,14 @@ impl Drop for Draft {
     }
 }
 
-/// Makes the directory `path` and those above it, each durable in its parent.
+/// Makes the directory `path` and those above it, for the owner alone, each durable in its parent.
 pub fn create_directories(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }
     create_directories(parent(path))?;
-    match std::fs::create_dir(path) {
+    fault::before(Step::MakeFolder)?;
+    match DirBuilder::new().mode(0o700).create(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => sync_directory(parent(path)),
     }
@@ -76,11 +114,45 @@ pub fn create_directories(path: &Path) -> io::Result<()> {
 
 /// Makes the names in the directory `path` durable.
 pub fn sync_directory(path: &Path) -> io::Result<()> {
+    fault::before(Step::SyncFolder)?;
     File::open(path)?.sync_all()
 }
 
 fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Faults that tests put in the way of a step; in the product there are none.
+#[cfg(not(test))]
+mod fault {
+    use super::{Step, io};
+
+    #[allow(clippy::unnecessary_wraps)]
+    pub(super) fn before(_: Step) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod fault {
+    use super::{Step, io};
+    use std::cell::Cell;
+
+    thread_local! {
+        static FAILING: Cell<Option<Step>> = const { Cell::new(None) };
+    }
+
+    /// Fails `step` in this thread until told otherwise.
+    pub fn fail(step: Option<Step>) {
+        FAILING.set(step);
+    }
+
+    pub(super) fn before(step: Step) -> io::Result<()> {
+        if FAILING.get() == Some(step) {
+            return Err(io::Error::other(format!("{step:?} was made to fail")));
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -116,5 +188,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         drop(Draft::create(folder.path().join("draft")).unwrap());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_is_made_is_for_the_owner_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let inner = folder.path().join("a/b");
+        create_directories(&inner).unwrap();
+        let draft = Draft::create(inner.join("draft")).unwrap();
+        draft.publish(&inner.join("object")).unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&folder.path().join("a")), 0o700);
+        assert_eq!(mode(&inner.join("object")), 0o400);
     }
 }

@@ -13,14 +13,16 @@
 mod durable;
 mod format;
 mod read;
+mod seal;
 mod write;
 
 pub use durable::{create_directories, sync_directory};
-pub use read::{Object, Part};
+pub use read::{Object, Part, describe};
 pub use write::{ObjectWriter, Sealed};
 
 use crate::call::{Call, time_of};
 use crate::codec::CodecError;
+use crate::crypto::Key;
 use crate::wav;
 use durable::Draft;
 use serde::{Deserialize, Serialize};
@@ -148,17 +150,34 @@ impl Store {
         self.root.join("objects").join(day.to_string()).join(format!("{id}.tso"))
     }
 
-    /// Begins the object of `call`.
-    pub fn begin(&self, call: &Call, wav: &wav::Frame) -> Result<NewObject, StoreError> {
+    /// Begins the object of `call`, sealed under the recording's `key`.
+    pub fn begin(
+        &self,
+        call: &Call,
+        wav: &wav::Frame,
+        key: &Key,
+    ) -> Result<NewObject, StoreError> {
         create_directories(self.path(call.id).parent().expect("it stands in a folder"))?;
         let draft = Draft::create(self.root.join("drafts").join(call.id.to_string()))?;
-        let writer = ObjectWriter::begin(draft, call, wav)?;
-        Ok(NewObject { writer, path: self.path(call.id), store: self.clone() })
+        let writer = ObjectWriter::begin(draft, call, wav, key)?;
+        let (path, store) = (self.path(call.id), self.clone());
+        Ok(NewObject { writer, path, store, key: key.clone() })
     }
 
-    /// Opens the object of `id`.
-    pub fn open_object(&self, id: Ulid) -> Result<Object, StoreError> {
-        Object::open(&self.path(id))
+    /// Opens the object of `id`, whose key is `key`.
+    pub fn open_object(&self, id: Ulid, key: &Key) -> Result<Object, StoreError> {
+        Object::open(&self.path(id), key)
+    }
+
+    /// Puts a copy of the object at `from` in the place of the one of `id`, which is set aside.
+    pub fn replace(&self, id: Ulid, from: &Path) -> Result<(), StoreError> {
+        let path = self.path(id);
+        let mut draft = Draft::create(self.root.join("drafts").join(id.to_string()))?;
+        io::copy(&mut std::fs::File::open(from)?, &mut draft)?;
+        if path.exists() {
+            self.set_aside(&path)?;
+        }
+        Ok(draft.publish(&path)?)
     }
 
     /// Moves what stands at `path` out of the way, durably, and keeps it.
@@ -208,6 +227,7 @@ pub struct NewObject {
     writer: ObjectWriter<Draft>,
     path: PathBuf,
     store: Store,
+    key: Key,
 }
 
 impl NewObject {
@@ -221,7 +241,7 @@ impl NewObject {
     pub fn publish(self) -> Result<Sealed, StoreError> {
         let (draft, sealed) = self.writer.seal()?;
         if self.path.exists() {
-            let same = Object::open(&self.path)
+            let same = Object::open(&self.path, &self.key)
                 .and_then(|there| there.verify().map(|()| there.wav_sha256()))
                 .is_ok_and(|digest| digest == sealed.wav_sha256);
             if same {

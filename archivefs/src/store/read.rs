@@ -1,11 +1,13 @@
-//! Reading an object: any range of its WAV file, every block checked against its digest before a
-//! byte of it is given out. Untrusted input: damage is an error, never altered audio, and never more
-//! memory than a block.
+//! Reading an object: any range of its WAV file, every block opened and checked before a byte of it is
+//! given out. Untrusted input: damage is an error, never altered audio, and never more memory than a
+//! block.
 
 use super::StoreError;
-use super::format::{HEADER_BYTES, Header, INDEX_BYTES, IndexEntry, SEAL_BYTES};
+use super::format::{HEADER_BYTES, Head, Header, Index};
+use super::seal::{ObjectSealer, Part as SealedPart};
 use crate::call::Call;
 use crate::codec::Decoder;
+use crate::crypto::{Key, TAG_BYTES};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io;
@@ -16,84 +18,59 @@ use std::path::Path;
 #[derive(Debug)]
 pub struct Object {
     file: File,
-    header: Header,
-    call: Call,
-    before: Vec<u8>,
-    after: Vec<u8>,
-    index: Vec<IndexEntry>,
-    wav_sha256: [u8; 32],
+    sealer: ObjectSealer,
+    head: Head,
+    index: Index,
+    /// Offset of each block, and of the index at the end, bytes.
+    offsets: Vec<u64>,
     stored_bytes: u64,
 }
 
 impl Object {
-    /// Opens the object at `path` and checks everything but its audio.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
+    /// Opens the object at `path` of the recording with this `key`, and checks everything but its
+    /// audio.
+    pub fn open(path: &Path, key: &Key) -> Result<Self, StoreError> {
         let file = File::open(path)?;
         let stored_bytes = file.metadata()?.len();
-        let mut bytes = [0; HEADER_BYTES];
-        read_exact(&file, &mut bytes, 0)?;
-        let header = Header::parse(&bytes)?;
+        let header = read_header(&file)?;
+        let sealer = ObjectSealer::new(key, header);
+        let sealed_index = (header.index_bytes() + TAG_BYTES) as u64;
         let index_at = stored_bytes
-            .checked_sub(header.tail_bytes())
+            .checked_sub(sealed_index)
             .filter(|&at| at >= header.blocks_at())
             .ok_or_else(|| StoreError::damaged("it is shorter than its header says"))?;
-        let mut head = vec![0; (header.blocks_at() - HEADER_BYTES as u64) as usize];
-        read_exact(&file, &mut head, HEADER_BYTES as u64)?;
-        let mut tail = vec![0; header.tail_bytes() as usize];
-        read_exact(&file, &mut tail, index_at)?;
-        let (tail, seal) = tail.split_at(tail.len() - SEAL_BYTES);
-        let mut frame = Sha256::new_with_prefix(bytes);
-        frame.update(&head);
-        frame.update(tail);
-        frame.update(&seal[..32]);
-        if frame.finalize()[..] != seal[32..] {
-            return Err(StoreError::damaged("its header, call or index was changed"));
-        }
-        let (call, wav) = head.split_at(header.call_bytes as usize);
-        let (before, after) = wav.split_at(header.before_bytes as usize);
-        let object = Self {
-            file,
-            header,
-            call: serde_json::from_slice(call)
-                .map_err(|error| StoreError::damaged(&format!("its call is unreadable: {error}")))?,
-            before: before.to_vec(),
-            after: after.to_vec(),
-            index: tail.chunks_exact(INDEX_BYTES).map(IndexEntry::parse).collect(),
-            wav_sha256: seal[..32].try_into().expect("32 bytes"),
-            stored_bytes,
+        let part = |part, at, length| -> Result<Vec<u8>, StoreError> {
+            let mut bytes = vec![0; length];
+            read_exact(&file, &mut bytes, at)?;
+            sealer.open(part, &mut bytes)?;
+            Ok(bytes)
         };
-        object.check_layout(index_at)?;
-        Ok(object)
-    }
-
-    /// Blocks stand one after the other from the header to the index, and the call agrees.
-    fn check_layout(&self, index_at: u64) -> Result<(), StoreError> {
-        let mut at = self.header.blocks_at();
-        for entry in &self.index {
-            if entry.offset != at {
-                return Err(StoreError::damaged("its blocks do not follow one another"));
-            }
-            at += u64::from(entry.stored);
+        let head = part(SealedPart::Head, HEADER_BYTES as u64, header.head_bytes as usize)?;
+        let index = part(SealedPart::Index, index_at, sealed_index as usize)?;
+        let (head, index) = (Head::parse(&head)?, Index::parse(&index));
+        let offsets = offsets(&header, &index);
+        let agrees = offsets.last() == Some(&index_at)
+            && head.call.id == header.id
+            && head.blocks() == u64::from(header.blocks);
+        if !agrees {
+            return Err(StoreError::damaged("its parts contradict one another"));
         }
-        let agrees = at == index_at
-            && self.call.id == self.header.id
-            && self.call.audio_bytes() == self.header.audio_bytes;
-        if agrees { Ok(()) } else { Err(StoreError::damaged("its parts contradict one another")) }
+        Ok(Self { file, sealer, head, index, offsets, stored_bytes })
     }
 
     /// What is known of the call.
     pub fn call(&self) -> &Call {
-        &self.call
+        &self.head.call
     }
 
     /// Length of the WAV file, bytes.
     pub fn wav_bytes(&self) -> u64 {
-        self.header.wav_bytes()
+        self.head.wav_bytes()
     }
 
     /// SHA-256 of the WAV file, as sealed.
     pub fn wav_sha256(&self) -> [u8; 32] {
-        self.wav_sha256
+        self.index.wav_sha256
     }
 
     /// Length of the object, bytes.
@@ -103,54 +80,109 @@ impl Object {
 
     /// Number of blocks.
     pub fn blocks(&self) -> u32 {
-        self.header.blocks
+        self.index.blocks.len() as u32
+    }
+
+    /// The WAV bytes before the samples, and those after them.
+    pub fn around(&self) -> (&[u8], &[u8]) {
+        (&self.head.wav.before, &self.head.wav.after)
     }
 
     /// The samples of block `number`, checked.
     pub fn block(&self, number: u32, decoder: &mut Decoder) -> Result<Vec<u8>, StoreError> {
-        let entry = &self.index[number as usize];
-        let mut stored = vec![0; entry.stored as usize];
-        read_exact(&self.file, &mut stored, entry.offset)?;
-        let samples = decoder.decode(&stored, self.header.samples_in(number))?;
-        if Sha256::digest(&samples)[..] != entry.digest {
-            return Err(StoreError::damaged(&format!("block {number} is not what was sealed")));
+        let block = self.compressed(number)?;
+        let samples =
+            decoder.decode(self.head.call.layout, &block, self.head.samples_in(number))?;
+        if crc32c::crc32c(&samples) != self.index.blocks[number as usize].check {
+            return Err(StoreError::damaged(&format!("block {number} decodes to something else")));
         }
         Ok(samples)
     }
 
+    /// Block `number`, opened but not decoded.
+    fn compressed(&self, number: u32) -> Result<Vec<u8>, StoreError> {
+        let mut bytes = vec![0; self.index.blocks[number as usize].stored as usize];
+        read_exact(&self.file, &mut bytes, self.offsets[number as usize])?;
+        self.sealer.open(SealedPart::Block(number), &mut bytes)?;
+        Ok(bytes)
+    }
+
     /// The part of the WAV file that holds byte `offset`.
     pub fn part_at(&self, offset: u64) -> Part<'_> {
-        let audio = self.before.len() as u64;
-        let after = audio + self.header.audio_bytes;
+        let (before, after) = self.around();
+        let audio = before.len() as u64;
+        let end = audio + self.head.call.audio_bytes();
         if offset < audio {
-            Part::Bytes(&self.before[offset as usize..])
-        } else if offset < after {
-            let block_bytes = u64::from(self.header.block_bytes);
+            Part::Bytes(&before[offset as usize..])
+        } else if offset < end {
+            let block_bytes = u64::from(self.head.block_bytes);
             let within = offset - audio;
             Part::Block {
                 number: (within / block_bytes) as u32,
                 skip: (within % block_bytes) as usize,
             }
         } else {
-            let skip = usize::try_from(offset - after).unwrap_or(usize::MAX);
-            Part::Bytes(self.after.get(skip..).unwrap_or(&[]))
+            let skip = usize::try_from(offset - end).unwrap_or(usize::MAX);
+            Part::Bytes(after.get(skip..).unwrap_or(&[]))
         }
     }
 
-    /// Reads everything and compares it with the seals.
+    /// Decodes everything and compares the whole WAV file with its digest.
     pub fn verify(&self) -> Result<(), StoreError> {
         let mut decoder = Decoder::new()?;
-        let mut wav = Sha256::new_with_prefix(&self.before);
-        for number in 0..self.header.blocks {
+        let (before, after) = self.around();
+        let mut wav = Sha256::new_with_prefix(before);
+        for number in 0..self.blocks() {
             wav.update(self.block(number, &mut decoder)?);
         }
-        wav.update(&self.after);
-        if wav.finalize()[..] == self.wav_sha256 {
+        wav.update(after);
+        if wav.finalize()[..] == self.index.wav_sha256 {
             Ok(())
         } else {
             Err(StoreError::damaged("the whole is not what was sealed"))
         }
     }
+
+    /// Reads every byte and checks its seal, without decoding: a disk that forgets is found at a
+    /// fraction of the cost of [`Self::verify`].
+    pub fn scrub(&self) -> Result<(), StoreError> {
+        (0..self.blocks()).try_for_each(|number| self.compressed(number).map(drop))
+    }
+}
+
+/// What the clear header of the object at `path` says, for people: no key is needed.
+pub fn describe(path: &Path) -> Result<String, StoreError> {
+    let file = File::open(path)?;
+    let header = read_header(&file)?;
+    let bytes = file.metadata()?.len();
+    Ok(format!(
+        "recording      {}\nbytes          {bytes}\nfeatures       ignore {:#x}, read only {:#x}\n\
+         sealed head    {} bytes from {HEADER_BYTES}\nblocks         {} from {}\n\
+         sealed index   {} bytes at the end\n",
+        header.id,
+        header.ignore,
+        header.read_only,
+        header.head_bytes,
+        header.blocks,
+        header.blocks_at(),
+        header.index_bytes() + TAG_BYTES,
+    ))
+}
+
+fn read_header(file: &File) -> Result<Header, StoreError> {
+    let mut bytes = [0; HEADER_BYTES];
+    read_exact(file, &mut bytes, 0)?;
+    Header::parse(&bytes)
+}
+
+fn offsets(header: &Header, index: &Index) -> Vec<u64> {
+    let mut at = header.blocks_at();
+    let mut offsets = vec![at];
+    for block in &index.blocks {
+        at += u64::from(block.stored);
+        offsets.push(at);
+    }
+    offsets
 }
 
 /// A stretch of a WAV file.

@@ -1,5 +1,6 @@
 //! Objects as their readers meet them: whole, in pieces, damaged, from the future.
 
+use super::durable::{Step, fault};
 use super::*;
 use crate::call::{Direction, Layout};
 use crate::codec::Decoder;
@@ -29,11 +30,15 @@ pub(crate) fn call(audio: &[u8], channels: u16, encoding: Encoding) -> Call {
     }
 }
 
+pub(crate) fn key() -> Key {
+    Key::from_bytes([7; 32])
+}
+
 /// The bytes of an object that holds `audio`, and of its WAV file.
 fn object(audio: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let call = call(audio, 1, Encoding::MuLaw);
     let frame = wav::Frame::around(&call, Tz::Asia__Tokyo);
-    let mut writer = ObjectWriter::begin(Vec::new(), &call, &frame).unwrap();
+    let mut writer = ObjectWriter::begin(Vec::new(), &call, &frame, &key()).unwrap();
     for piece in audio.chunks(77) {
         writer.samples(piece).unwrap();
     }
@@ -45,7 +50,7 @@ fn object(audio: &[u8]) -> (Vec<u8>, Vec<u8>) {
 fn open(bytes: &[u8]) -> Result<Object, StoreError> {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), bytes).unwrap();
-    Object::open(file.path())
+    Object::open(file.path(), &key())
 }
 
 /// All bytes of the WAV file from `offset` on.
@@ -105,6 +110,35 @@ fn every_cut_is_refused() {
     }
 }
 
+/// An object of another recording, sealed under the same key, with every block in the other's place.
+#[test]
+fn parts_of_another_object_are_refused() {
+    let audio: Vec<u8> = (0..450_u32).map(|n| (n * n % 251) as u8).collect();
+    let (one, _) = object(&audio);
+    let (two, _) = object(&audio);
+    assert_eq!(one.len(), two.len(), "the same content has the same length");
+    assert_ne!(one[HEADER..], two[HEADER..], "the same content is never sealed to the same bytes");
+    for cut in [HEADER, one.len() / 2, one.len() - 60] {
+        let mixed = [&one[..cut], &two[cut..]].concat();
+        assert!(open(&mixed).and_then(|object| object.verify()).is_err(), "joined at {cut}");
+    }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &one).unwrap();
+    assert!(Object::open(file.path(), &Key::from_bytes([8; 32])).is_err(), "another key");
+}
+
+const HEADER: usize = format::HEADER_BYTES;
+
+/// R3.1: nothing of the call can be read in the object.
+#[test]
+fn an_object_tells_nothing_without_its_key() {
+    let audio = b"the same eight bytes again and again and again and again and again and again";
+    let (bytes, wav) = object(audio);
+    for secret in [&audio[..12], b"06-6458-1132", b"1132", &wav[..16], b"silence", b"recorder"] {
+        assert!(!bytes.windows(secret.len()).any(|window| window == secret), "{secret:?}");
+    }
+}
+
 #[test]
 fn the_future_is_refused_by_name() {
     let (bytes, _) = object(&[7; 30]);
@@ -126,7 +160,7 @@ fn store() -> (tempfile::TempDir, Store, Ulid) {
 
 fn put(store: &Store, audio: &[u8]) -> Result<Sealed, StoreError> {
     let call = call(audio, 1, Encoding::ALaw);
-    let mut new = store.begin(&call, &wav::Frame::around(&call, Tz::UTC))?;
+    let mut new = store.begin(&call, &wav::Frame::around(&call, Tz::UTC), &key())?;
     new.samples(audio)?;
     new.publish()
 }
@@ -147,7 +181,7 @@ fn a_broken_object_in_the_way_is_set_aside_and_kept() {
     std::fs::remove_file(&path).unwrap();
     std::fs::write(&path, b"broken").unwrap();
     put(&store, b"audio").unwrap();
-    Object::open(&path).unwrap().verify().unwrap();
+    Object::open(&path, &key()).unwrap().verify().unwrap();
     let kept = std::fs::read_dir(folder.path().join("set-aside")).unwrap().next().unwrap();
     assert_eq!(std::fs::read(kept.unwrap().path()).unwrap(), b"broken");
 }
@@ -156,10 +190,30 @@ fn a_broken_object_in_the_way_is_set_aside_and_kept() {
 fn audio_of_another_length_than_promised_is_refused() {
     let (_folder, store, _) = store();
     let call = call(b"audio", 1, Encoding::ALaw);
-    let mut new = store.begin(&call, &wav::Frame::around(&call, Tz::UTC)).unwrap();
+    let mut new = store.begin(&call, &wav::Frame::around(&call, Tz::UTC), &key()).unwrap();
     new.samples(b"audi").unwrap();
     assert!(matches!(new.publish(), Err(StoreError::Length { promised: 5, got: 4 })));
     assert_eq!(store.objects().count(), 0);
+}
+
+/// Whatever step fails: nothing is acknowledged, nothing half made is seen, and the next try works.
+#[test]
+fn a_failing_disk_leaves_nothing_half_done() {
+    for step in Step::ALL {
+        let (_folder, store, _) = store();
+        fault::fail(Some(step));
+        let failed = put(&store, b"audio");
+        fault::fail(None);
+        let error = failed.expect_err("the step fails");
+        assert!(error.to_string().contains(&format!("{step:?}")), "{step:?}: {error}");
+        let drafts = std::fs::read_dir(store.root.join("drafts")).unwrap().count();
+        assert_eq!(drafts, 0, "{step:?} leaves a draft");
+        for object in store.objects() {
+            Object::open(&object.unwrap(), &key()).unwrap().verify().unwrap();
+        }
+        put(&store, b"audio").unwrap();
+        assert_eq!(store.objects().count(), 1, "{step:?}");
+    }
 }
 
 #[test]

@@ -1,10 +1,12 @@
-//! Writing an object: header, call, WAV frame, then block after block as the audio comes, then index
-//! and seal. Knows bytes and a place to put them, not files.
+//! Writing an object: header, head, then block after block as the audio comes, then the index. Knows
+//! bytes and a place to put them, not files.
 
 use super::StoreError;
-use super::format::{Header, IndexEntry};
+use super::format::{BlockEntry, Head, Header, Index};
+use super::seal::{ObjectSealer, Part};
 use crate::call::Call;
 use crate::codec::Encoder;
+use crate::crypto::{Key, TAG_BYTES, fill_random};
 use crate::wav;
 use sha2::{Digest, Sha256};
 use std::io::Write;
@@ -27,57 +29,56 @@ pub struct Sealed {
 pub struct ObjectWriter<W: Write> {
     out: W,
     encoder: Encoder,
-    header: Header,
-    index: Vec<IndexEntry>,
+    sealer: ObjectSealer,
+    head: Head,
+    blocks: Vec<BlockEntry>,
     pending: Vec<u8>,
-    offset: u64,
     audio: u64,
-    after: Vec<u8>,
+    stored: u64,
     wav: Sha256,
-    frame: Sha256,
 }
 
 impl<W: Write> ObjectWriter<W> {
-    /// Begins the object of `call`, whose WAV file has `wav` around the samples.
-    pub fn begin(mut out: W, call: &Call, wav: &wav::Frame) -> Result<Self, StoreError> {
-        let json = serde_json::to_vec(call).expect("a call is plain data");
+    /// Begins the object of `call`, sealed under the recording's `key`, whose WAV file has `wav`
+    /// around the samples.
+    pub fn begin(mut out: W, call: &Call, wav: &wav::Frame, key: &Key) -> Result<Self, StoreError> {
         let block_bytes = call.layout.rate * BLOCK_SECONDS * call.layout.frame_bytes() as u32;
-        let header = Header {
+        let head = Head { call: call.clone(), block_bytes, wav: wav.clone() };
+        let mut sealed_head = head.to_bytes();
+        let mut header = Header {
+            ignore: 0,
+            read_only: 0,
             id: call.id,
-            call_bytes: json.len() as u32,
-            before_bytes: wav.before.len() as u32,
-            after_bytes: wav.after.len() as u8,
-            block_bytes,
-            blocks: call.audio_bytes().div_ceil(u64::from(block_bytes)) as u32,
-            audio_bytes: call.audio_bytes(),
+            salt: [0; 32],
+            head_bytes: (sealed_head.len() + TAG_BYTES) as u32,
+            blocks: head.blocks() as u32,
         };
-        let mut frame = Sha256::new();
-        for part in [&header.to_bytes()[..], &json, &wav.before, &wav.after] {
-            out.write_all(part)?;
-            frame.update(part);
-        }
+        fill_random(&mut header.salt)?;
+        let sealer = ObjectSealer::new(key, header);
+        sealer.seal(Part::Head, &mut sealed_head);
+        out.write_all(&header.to_bytes())?;
+        out.write_all(&sealed_head)?;
         Ok(Self {
             out,
-            encoder: Encoder::new()?,
-            header,
-            index: Vec::with_capacity(header.blocks as usize),
+            encoder: Encoder::new(call.layout)?,
+            sealer,
+            blocks: Vec::with_capacity(header.blocks as usize),
             pending: Vec::with_capacity(block_bytes as usize),
-            offset: header.blocks_at(),
             audio: 0,
-            after: wav.after.clone(),
+            stored: header.blocks_at(),
             wav: Sha256::new_with_prefix(&wav.before),
-            frame,
+            head,
         })
     }
 
     /// Appends samples as they stand in the WAV file, in pieces of any length.
     pub fn samples(&mut self, mut samples: &[u8]) -> Result<(), StoreError> {
         while !samples.is_empty() {
-            let room = self.header.block_bytes as usize - self.pending.len();
+            let room = self.head.block_bytes as usize - self.pending.len();
             let (now, later) = samples.split_at(room.min(samples.len()));
             self.pending.extend_from_slice(now);
             samples = later;
-            if self.pending.len() == self.header.block_bytes as usize {
+            if self.pending.len() == self.head.block_bytes as usize {
                 self.block()?;
             }
         }
@@ -87,19 +88,17 @@ impl<W: Write> ObjectWriter<W> {
     fn block(&mut self) -> Result<(), StoreError> {
         self.audio += self.pending.len() as u64;
         self.wav.update(&self.pending);
-        let stored = self.encoder.encode(&self.pending)?;
+        let mut stored = self.encoder.encode(&self.pending)?;
+        self.sealer.seal(Part::Block(self.blocks.len() as u32), &mut stored);
         self.out.write_all(&stored)?;
-        self.index.push(IndexEntry {
-            offset: self.offset,
-            stored: stored.len() as u32,
-            digest: Sha256::digest(&self.pending).into(),
-        });
-        self.offset += stored.len() as u64;
+        let check = crc32c::crc32c(&self.pending);
+        self.blocks.push(BlockEntry { stored: stored.len() as u32, check });
+        self.stored += stored.len() as u64;
         self.pending.clear();
         Ok(())
     }
 
-    /// Writes index and seal, and gives back the place for publishing.
+    /// Writes the index, and gives back the place for publishing.
     ///
     /// # Errors
     /// Also when the samples are fewer or more than the call promised.
@@ -107,24 +106,16 @@ impl<W: Write> ObjectWriter<W> {
         if !self.pending.is_empty() {
             self.block()?;
         }
-        if self.audio != self.header.audio_bytes {
-            return Err(StoreError::Length { promised: self.header.audio_bytes, got: self.audio });
+        let promised = self.head.call.audio_bytes();
+        if self.audio != promised {
+            return Err(StoreError::Length { promised, got: self.audio });
         }
-        for entry in &self.index {
-            self.frame.update(entry.to_bytes());
-            self.out.write_all(&entry.to_bytes())?;
-        }
-        self.wav.update(&self.after);
+        self.wav.update(&self.head.wav.after);
         let wav_sha256: [u8; 32] = self.wav.finalize().into();
-        self.frame.update(wav_sha256);
-        self.out.write_all(&wav_sha256)?;
-        self.out.write_all(&self.frame.finalize())?;
-        let sealed = Sealed {
-            wav_bytes: self.header.wav_bytes(),
-            wav_sha256,
-            stored_bytes: self.offset + self.header.tail_bytes(),
-        };
-        Ok((self.out, sealed))
+        let mut index = Index { blocks: self.blocks, wav_sha256 }.to_bytes();
+        self.sealer.seal(Part::Index, &mut index);
+        self.out.write_all(&index)?;
+        let stored_bytes = self.stored + index.len() as u64;
+        Ok((self.out, Sealed { wav_bytes: self.head.wav_bytes(), wav_sha256, stored_bytes }))
     }
 }
-

@@ -299,6 +299,15 @@ fn archive(archive: file::Archive, faults: &mut Faults) -> Archive {
         root: faults.path(archive.root, "archive.root", "/var/lib/tsuwaroku"),
         mount: faults.path(archive.mount, "archive.mount", "/srv/tsuwaroku"),
         socket: faults.path(archive.socket, "archive.socket", "/run/tsuwaroku/control.sock"),
+        master_key: archive
+            .master_key
+            .map(|path| faults.path(Some(path), "archive.master_key", "")),
+        scrub_days: faults.number(
+            archive.scrub_days.as_ref(),
+            "archive.scrub_days",
+            30,
+            0..=3650,
+        ),
         names: archive.names.unwrap_or(Language::English),
     }
 }

@@ -83,6 +83,8 @@ pub(crate) struct Archive {
     pub root: Option<Spanned<PathBuf>>,
     pub mount: Option<Spanned<PathBuf>>,
     pub socket: Option<Spanned<PathBuf>>,
+    pub master_key: Option<Spanned<PathBuf>>,
+    pub scrub_days: Option<Spanned<u16>>,
     pub names: Option<Language>,
 }
 

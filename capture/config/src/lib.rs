@@ -179,6 +179,11 @@ pub struct Archive {
     pub mount: PathBuf,
     /// The control service's socket. Default `/run/tsuwaroku/control.sock`.
     pub socket: PathBuf,
+    /// The file of the master key. Default: the systemd credential `tsuwaroku-master-key` where
+    /// there is one, else `/etc/tsuwaroku/master.key`.
+    pub master_key: Option<PathBuf>,
+    /// Days within which every object is read once in the background; 0 turns it off. Default 30.
+    pub scrub_days: u16,
     /// Language of the names of the top directories. Default English.
     pub names: Language,
 }

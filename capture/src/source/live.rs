@@ -83,7 +83,10 @@ pub struct Live<S> {
     state: State<S>,
     /// The next frame, counted from the first start, gaps included.
     position: u64,
+    /// Where the card was when that was last asked.
     mark: Mark,
+    /// When it last gave audio, monotonic ns.
+    heard_at: i64,
     /// When the next point is due, monotonic ns.
     point_due: i64,
 }
@@ -132,9 +135,10 @@ impl<S: Stream> Live<S> {
             format: Some(params.layout.format),
             ..wish.clone()
         };
+        let heard_at = clock::monotonic();
         let mark = Mark {
             frame: 0,
-            at: clock::monotonic(),
+            at: heard_at,
         };
         Ok(Self {
             params,
@@ -142,6 +146,7 @@ impl<S: Stream> Live<S> {
             state: State::Open(stream),
             position: 0,
             mark,
+            heard_at,
             point_due: 0,
         })
     }
@@ -157,15 +162,18 @@ impl<S: Stream> Live<S> {
         period.from = overwritten as usize;
         period.frames = frames - period.from;
         self.position += frames as u64;
-        let now = clock::monotonic();
-        self.mark = Mark {
-            frame: self.position + unread,
-            at: now,
-        };
-        if now >= self.point_due {
-            self.point_due = now + POINT_NS;
-            let (unread, at) = stream.stamp(now).unwrap_or((0, now));
-            period.point = Some(point(self.position + unread, at));
+        self.heard_at = clock::monotonic();
+        let due = self.heard_at >= self.point_due;
+        if due || !stream.is_card() {
+            let (unread, at) = stream.stamp(self.heard_at).unwrap_or((0, self.heard_at));
+            self.mark = Mark {
+                frame: self.position + unread,
+                at,
+            };
+        }
+        if due {
+            self.point_due = self.heard_at + POINT_NS;
+            period.point = Some(point(self.mark.frame, self.mark.at));
         }
         Read::Period
     }
@@ -221,6 +229,7 @@ impl<S: Stream> Live<S> {
                     frame: self.position,
                     at: now,
                 };
+                self.heard_at = now;
                 self.state = State::Open(stream);
             }
             Some(Err(loss)) => drop(self.leave(&loss)),
@@ -234,7 +243,7 @@ impl<S: Stream> Live<S> {
             return false;
         };
         let patience = STALL + 2 * self.wish.period;
-        stream.is_card() && clock::monotonic() - self.mark.at > patience.as_nanos() as i64
+        stream.is_card() && clock::monotonic() - self.heard_at > patience.as_nanos() as i64
     }
 }
 
