@@ -26,6 +26,7 @@ test: setup
 	$(CARGO) test --locked --workspace
 
 bench: setup
+	@sh tests/setup bench
 	$(BINARIES) --release
 	target/release/bench-capture
 	target/release/bench-archive

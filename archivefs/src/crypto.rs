@@ -83,7 +83,7 @@ impl Key {
 
     /// Sixteen hexadecimal digits by which people tell keys apart; they say nothing of the key.
     pub fn fingerprint(&self) -> String {
-        let digest = Sha256::new_with_prefix(b"tsuwaroku key fingerprint").chain_update(&*self.0);
+        let digest = Sha256::new_with_prefix(b"tsuwaroku key fingerprint").chain_update(*self.0);
         digest.finalize()[..8].iter().fold(String::new(), |mut text, byte| {
             let _ = write!(text, "{byte:02x}");
             text
@@ -132,7 +132,7 @@ mod tests {
         (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
     }
 
-    /// Test case 16 of McGrew and Viega, "The Galois/Counter Mode of Operation".
+    /// Test case 16 of "The Galois/Counter Mode of Operation", which GCM was proposed with.
     #[test]
     fn sealing_is_aes_256_gcm() {
         let key = unhex("feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308");
@@ -147,11 +147,11 @@ mod tests {
              8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662\
              76fc6ece0f4e1768cddf8853bb2d551b",
         );
-        let sealer = Sealer::new(&Key::from_bytes(key.try_into().unwrap()));
+        let cipher = Sealer::new(&Key::from_bytes(key.try_into().unwrap()));
         let mut message = plain.clone();
-        sealer.seal(nonce, &context, &mut message);
+        cipher.seal(nonce, &context, &mut message);
         assert_eq!(message, sealed);
-        sealer.open(nonce, &context, &mut message).unwrap();
+        cipher.open(nonce, &context, &mut message).unwrap();
         assert_eq!(message, plain);
     }
 

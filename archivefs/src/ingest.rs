@@ -11,8 +11,9 @@ use crate::crypto::Key;
 use crate::store::{NewObject, ObjectWriter, Sealed, StoreError};
 use crate::vault::{Vault, VaultError};
 use crate::wav;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -33,9 +34,16 @@ pub struct Ingest {
     progress: Arc<Progress>,
 }
 
-/// What the operator is told of ingest.
+/// What the operator is told of ingest, of all spools together.
 #[derive(Debug, Default)]
-pub struct Progress(Mutex<State>);
+pub struct Progress(Mutex<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    archived: u64,
+    /// By the spool's directory of finished entries.
+    troubles: BTreeMap<PathBuf, (SystemTime, String)>,
+}
 
 /// See [`Progress`].
 #[derive(Debug, Clone, Default)]
@@ -49,10 +57,12 @@ pub struct State {
 impl Progress {
     /// As it stands now.
     pub fn get(&self) -> State {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let trouble = inner.troubles.values().min_by_key(|(at, _)| *at).cloned();
+        State { archived: inner.archived, trouble }
     }
 
-    fn change(&self, change: impl FnOnce(&mut State)) {
+    fn change(&self, change: impl FnOnce(&mut Inner)) {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
@@ -94,9 +104,19 @@ impl From<VaultError> for Refusal {
     }
 }
 
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Self {
+        Self::Later(error.to_string())
+    }
+}
+
 impl From<CatalogueError> for Refusal {
     fn from(error: CatalogueError) -> Self {
-        Self::Later(error.to_string())
+        let text = error.to_string();
+        match error {
+            CatalogueError::Impossible(_) => Self::Content(text),
+            _ => Self::Later(text),
+        }
     }
 }
 
@@ -138,7 +158,15 @@ impl Ingest {
 
     fn tell(&self, trouble: Option<String>) -> bool {
         let again = trouble.is_some();
-        self.progress.change(|state| state.trouble = trouble.map(|t| (SystemTime::now(), t)));
+        let spool = self.spool.ready_dir();
+        self.progress.change(|inner| match trouble {
+            Some(trouble) => {
+                inner.troubles.insert(spool.to_owned(), (SystemTime::now(), trouble));
+            }
+            None => {
+                inner.troubles.remove(spool);
+            }
+        });
         again
     }
 
@@ -223,9 +251,14 @@ impl Ingest {
         if sealed.wav_sha256 != there.sealed.wav_sha256 {
             return Err(Refusal::Content("another recording has its identity".into()));
         }
-        if let Err(VaultError::Missing(_)) = self.vault.open(call.id) {
-            log::error!("the object of {} had gone; stored again from the spool", call.id);
-            self.store_object(call, wav, entry)?;
+        match self.vault.open(call.id) {
+            Ok(object) if object.wav_sha256() == sealed.wav_sha256 => {}
+            Err(VaultError::Store(StoreError::Io(error))) => return Err(error.into()),
+            Err(VaultError::Key(error)) => return Err(Refusal::Later(error.to_string())),
+            Ok(_) | Err(VaultError::Missing(_) | VaultError::Store(_)) => {
+                log::error!("the object of {} was lost; stored again from the spool", call.id);
+                self.store_object(call, wav, entry)?;
+            }
         }
         Ok(there)
     }

@@ -17,7 +17,7 @@
 //! 5. [`keys`]: the key of each recording; [`views`]: which directories and names there are, and their
 //!    inode numbers, pure.
 //! 6. [`vault`]: the objects of all tiers with the keys that open them.
-//! 7. [`ingest`], [`verify`], then [`findings`], then [`scrub`]: what runs over vault and catalogue.
+//! 7. [`import`] (files of a former recorder); [`ingest`], [`verify`], then [`findings`], then [`scrub`]: what runs over vault and catalogue.
 //! 8. [`fs`]: the file system; `fs/fuse.rs` alone names the FUSE crate.
 //! 9. [`control`]: the HTTP service on a Unix socket, its types and its client.
 //! 10. [`serve`], [`cli`]: the daemon and the command, which put the rest together.
@@ -31,6 +31,7 @@ pub mod crypto;
 pub mod day;
 pub mod findings;
 pub mod fs;
+pub mod import;
 pub mod ingest;
 pub mod keys;
 pub mod scrub;

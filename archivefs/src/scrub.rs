@@ -51,7 +51,9 @@ impl Scrub {
                 if findings.is_empty() {
                     self.clear(recording.id);
                 }
-                findings.iter().for_each(|finding| self.findings.enter(finding));
+                for finding in &findings {
+                    self.findings.enter(finding);
+                }
                 let pause = rest_after(recording.sealed.stored_bytes, total, self.period);
                 if !rest(pause, stop) {
                     return Ok(());

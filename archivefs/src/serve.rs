@@ -2,9 +2,11 @@
 //! socket, until it is told to stop. Wires the other modules together and decides nothing else.
 
 use crate::catalogue::{Birth, Catalogue, CatalogueError};
-use crate::control::service::{self, Device};
+use crate::control::device::Device;
+use crate::control::service;
 use crate::findings::Findings;
 use crate::fs::{ArchiveFs, Mount, MountError, Owners};
+use crate::import;
 use crate::ingest::{Ingest, Progress};
 use crate::keys::{KeyError, Keys, MasterKeyError, create_master, load_master};
 use crate::scrub::Scrub;
@@ -187,15 +189,20 @@ pub fn serve(config: Config) -> Result<(), ServeError> {
 
     let stop = Arc::new(AtomicBool::new(false));
     let progress = Arc::new(Progress::default());
-    let ingest = Ingest::new(
-        Reader::open(&config.capture.spool)?,
-        vault.clone(),
-        catalogue.clone(),
-        config.lines.iter().map(|line| line.number.clone()).collect(),
-        progress.clone(),
-    );
-    let ready = config.capture.spool.join("ready");
-    let mut workers = vec![start_ingest(ingest, &ready, stop.clone())?];
+    let imports = config.archive.root.join(import::inbox::FOLDER);
+    let mut workers = Vec::new();
+    let mut spools = Vec::new();
+    for spool in [&config.capture.spool, &imports] {
+        let ingest = Ingest::new(
+            Reader::open(spool)?,
+            vault.clone(),
+            catalogue.clone(),
+            config.lines.iter().map(|line| line.number.clone()).collect(),
+            progress.clone(),
+        );
+        workers.push(start_ingest(ingest, &spool.join("ready"), stop.clone())?);
+        spools.push(Reader::open(spool)?);
+    }
     if config.archive.scrub_days > 0 {
         let scrub = Scrub {
             catalogue: catalogue.clone(),
@@ -211,7 +218,7 @@ pub fn serve(config: Config) -> Result<(), ServeError> {
         catalogue,
         vault,
         findings,
-        spool: Reader::open(&config.capture.spool)?,
+        spools,
         ingest: progress,
         mounted: mounted.clone(),
         since,

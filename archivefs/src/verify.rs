@@ -1,12 +1,18 @@
 //! Re-reads the archive and compares: every object with its own seals, with its row, and every file
 //! in the store with the catalogue. Findings are values that say what is wrong, where, and what can
 //! be done. Where another tier has a good copy, the bad one is replaced by it.
+//! [`verify_metadata`] only looks whether the objects are there and as long as they should be.
+
+mod metadata;
+
+pub use metadata::verify_metadata;
 
 use crate::catalogue::{Catalogue, CatalogueError, Filter, Recording};
 use crate::store::{Object, Store, StoreError};
 use crate::vault::{Copy, Vault, VaultError};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
@@ -232,7 +238,7 @@ fn check_copy(
         Ok(_) => {
             Some((Problem::Exchanged, "its digest is not the one in the catalogue".to_owned()))
         }
-        Err(StoreError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
+        Err(StoreError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
             Some((Problem::Missing, "the object is not in the store".to_owned()))
         }
         Err(error) if error.is_transient() => Some((Problem::Unreadable, error.to_string())),
@@ -255,20 +261,29 @@ fn orphans(
 ) -> Result<(), CatalogueError> {
     for tier in vault.tiers() {
         for path in tier.objects() {
-            let found = match path {
-                Ok(path) if is_known(catalogue, tier, &path)? => continue,
-                Ok(path) => {
-                    let detail = "no recording has this file".to_owned();
-                    finding(None, &path, Problem::Orphan, detail)
-                }
-                Err(error) => finding(None, Path::new(""), Problem::Unreadable, error.to_string()),
-            };
+            let Some(found) = orphan(catalogue, tier, path)? else { continue };
             if !tell(Event::Finding(found)) {
                 return Ok(());
             }
         }
     }
     Ok(())
+}
+
+/// What is wrong with something that was found below the objects of `tier`.
+fn orphan(
+    catalogue: &Catalogue,
+    tier: &Store,
+    path: io::Result<PathBuf>,
+) -> Result<Option<Finding>, CatalogueError> {
+    Ok(match path {
+        Ok(path) if is_known(catalogue, tier, &path)? => None,
+        Ok(path) => {
+            let detail = "no recording has this file".to_owned();
+            Some(finding(None, &path, Problem::Orphan, detail))
+        }
+        Err(error) => Some(finding(None, Path::new(""), Problem::Unreadable, error.to_string())),
+    })
 }
 
 fn is_known(catalogue: &Catalogue, store: &Store, path: &Path) -> Result<bool, CatalogueError> {

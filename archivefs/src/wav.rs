@@ -34,10 +34,9 @@ impl Frame {
         let after = vec![0; (audio % 2) as usize];
         let chunks = [bext(call, zone), format(call), fact(call)].concat();
         let riff_bytes = 4 + chunks.len() as u64 + 8 + audio + after.len() as u64;
-        let before = if riff_bytes <= u64::from(u32::MAX) {
-            riff(&chunks, riff_bytes as u32, audio as u32)
-        } else {
-            rf64(&chunks, riff_bytes, audio, call.frames)
+        let before = match u32::try_from(riff_bytes) {
+            Ok(riff_bytes) => riff(&chunks, riff_bytes, audio as u32),
+            Err(_) => rf64(&chunks, riff_bytes, audio, call.frames),
         };
         Self { before, after }
     }

@@ -19,6 +19,8 @@ use ulid::Ulid;
 
 /// Time between two attempts at a spool that failed.
 pub const RETRY: Duration = Duration::from_secs(1);
+/// Audio is made durable at the latest so long after it was appended.
+pub const SYNC: Duration = Duration::from_secs(1);
 /// How long a stopping daemon goes on trying a spool that fails.
 const LAST_TRIES: Duration = Duration::from_secs(3);
 
@@ -123,7 +125,7 @@ impl<S: Spool> Keeper<S> {
 
     /// Whether something has to be tried again without a message.
     fn is_waiting(&self) -> bool {
-        self.recover_at.is_some() || self.calls.values().any(Kept::is_failing)
+        self.recover_at.is_some() || self.calls.values().any(|kept| kept.due().is_some())
     }
 
     /// Takes a message.
@@ -169,7 +171,7 @@ impl<S: Spool> Keeper<S> {
         let due: Vec<Ulid> = self
             .calls
             .iter()
-            .filter(|(_, kept)| kept.is_due(now))
+            .filter(|(_, kept)| kept.due().is_some_and(|at| at <= now))
             .map(|(id, _)| *id)
             .collect();
         for id in due {

@@ -3,7 +3,7 @@
 //! What lives here: appending, making each second durable, and going on in another recording when one
 //! breaks. What does not: the thread and the clock (`keep`, the only caller), files (`port`).
 
-use crate::keep::RETRY;
+use crate::keep::{RETRY, SYNC};
 use crate::port::{Entry, Spool};
 use crate::tape::Piece;
 use crate::ulids;
@@ -62,6 +62,8 @@ pub struct Kept<E> {
     /// Appended, not yet durable.
     unsynced: VecDeque<Part>,
     unsynced_frames: u64,
+    /// When the oldest of it was appended.
+    unsynced_since: Option<Instant>,
     end: Option<(i64, EndReason)>,
     waiting: Waiting,
     retry_at: Option<Instant>,
@@ -82,6 +84,7 @@ impl<E: Entry> Kept<E> {
             todo: VecDeque::new(),
             unsynced: VecDeque::new(),
             unsynced_frames: 0,
+            unsynced_since: None,
             end: None,
             waiting,
             retry_at: None,
@@ -112,14 +115,11 @@ impl<E: Entry> Kept<E> {
         matches!(self.end, Some((_, EndReason::MaximumLength)))
     }
 
-    /// Whether the spool has to be tried again for it.
-    pub fn is_failing(&self) -> bool {
-        self.retry_at.is_some()
-    }
-
-    /// Whether the time for that has come.
-    pub fn is_due(&self, now: Instant) -> bool {
-        self.retry_at.is_some_and(|at| at <= now)
+    /// When it needs to be looked at again without a message: to try a failing spool again, or to
+    /// make durable what came last.
+    pub fn due(&self) -> Option<Instant> {
+        self.retry_at
+            .or(self.unsynced_since.map(|since| since + SYNC))
     }
 
     /// Brings as much as possible of it into the spool, unless the last failure is too recent.
@@ -129,7 +129,7 @@ impl<E: Entry> Kept<E> {
             return progress;
         }
         self.retry_at = None;
-        if let Err(error) = self.write(spool) {
+        if let Err(error) = self.write(spool, now) {
             self.break_off(&error, now, &mut progress);
         } else if let Some((utc, reason)) = self.end {
             self.finish(utc, reason, &mut progress);
@@ -138,7 +138,7 @@ impl<E: Entry> Kept<E> {
     }
 
     /// Appends what there is, and makes each second durable; all of it at the end.
-    fn write<S: Spool<Entry = E>>(&mut self, spool: &S) -> Result<(), SpoolError> {
+    fn write<S: Spool<Entry = E>>(&mut self, spool: &S, now: Instant) -> Result<(), SpoolError> {
         // A little less than a second, so that one that comes in parts is not waited out twice.
         let sync_frames = u64::from(self.start.rate) * 9 / 10;
         let entry = match &mut self.entry {
@@ -156,8 +156,10 @@ impl<E: Entry> Kept<E> {
             }
             self.unsynced_frames += frames_of(&part.piece, self.start.frame_bytes());
             self.unsynced.extend(self.todo.pop_front());
+            self.unsynced_since.get_or_insert(now);
         }
-        if self.end.is_some() || self.unsynced_frames >= sync_frames {
+        let old = self.unsynced_since.is_some_and(|since| now >= since + SYNC);
+        if old || self.end.is_some() || self.unsynced_frames >= sync_frames {
             entry.sync()?;
             self.settle();
         }
@@ -178,6 +180,7 @@ impl<E: Entry> Kept<E> {
             }
         }
         self.unsynced_frames = 0;
+        self.unsynced_since = None;
     }
 
     /// The recording cannot be written on: closes it with what is durable, and prepares one that
@@ -219,6 +222,7 @@ impl<E: Entry> Kept<E> {
         self.unsynced.append(&mut self.todo);
         self.todo = std::mem::take(&mut self.unsynced);
         self.unsynced_frames = 0;
+        self.unsynced_since = None;
         let utc = self
             .todo
             .front()

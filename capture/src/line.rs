@@ -110,6 +110,8 @@ impl Line {
     pub fn gap(&mut self, frames: u64, cause: GapCause, anchor: &Anchor) {
         self.close_block(anchor);
         self.tape.gap(frames, cause);
+        // Who knows when the next audio comes: what there is must not wait for it.
+        self.give(self.tape.audio_end(), anchor);
         let events = self.detector.gap(frames, cause);
         self.carry_out(events, anchor);
         self.part_with(anchor);

@@ -357,6 +357,38 @@ fn a_card_that_comes_back_in_time_goes_on_with_the_call() {
 }
 
 #[test]
+fn r2_2_what_was_said_last_is_durable_while_the_card_is_away() {
+    let sound = sound(80, 8 * SECOND, &[(5 * SECOND, 8 * SECOND)]);
+    let root = tempfile::tempdir().unwrap();
+    let (sender, messages) = mpsc::channel();
+    let acts = vec![
+        Act::Audio(bytes(&sound)),
+        Act::Lost(SECOND / 4, GapCause::Unplugged),
+    ];
+    let mut script = Script::new(Format::S16_LE, 1, RATE, acts);
+    let params = script.params().clone();
+    let line = Line::new(&mono()[0], &capture(), &params);
+    let mut worker = Worker::new(&params, vec![line], sender);
+    let mut keeper = Keeper::new(Arc::new(Writer::open(root.path()).unwrap()));
+    let mut period = Period::new(&params);
+    while script.read(&mut period, Duration::ZERO) == Read::Period {
+        worker.period_and_post(&period);
+        period.clear();
+    }
+    let now = Instant::now();
+    for message in messages.try_iter().flatten() {
+        keeper.take(message, now);
+    }
+    keeper.tick(now + Duration::from_secs(1));
+    // The daemon dies here.
+    drop(keeper);
+    Writer::open(root.path()).unwrap().recover().unwrap();
+    let recordings = recordings(root.path());
+    recordings[0].assert_is(&[&sound], 3 * SECOND, 8 * SECOND);
+    assert_eq!(recordings[0].end.reason, EndReason::Truncated);
+}
+
+#[test]
 fn a_call_ends_when_its_card_stays_away() {
     let sound = sound(6, 9 * SECOND, &[(5 * SECOND, 9 * SECOND)]);
     let mut acts = vec![Act::Audio(bytes(&sound))];

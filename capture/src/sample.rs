@@ -87,62 +87,61 @@ impl Picker {
         sums: &mut [Sums],
     ) {
         match self.layout.format {
-            Format::S16_LE => self.copy::<S16>(period, from, frames, out, sums),
-            Format::S24_3LE => self.copy::<S24Packed>(period, from, frames, out, sums),
-            Format::S24_LE => self.copy::<S24Padded>(period, from, frames, out, sums),
-            Format::S32_LE => self.copy::<S32>(period, from, frames, out, sums),
-            Format::MU_LAW => self.copy::<MuLaw>(period, from, frames, out, sums),
-            Format::A_LAW => self.copy::<ALaw>(period, from, frames, out, sums),
+            Format::S16_LE => self.copy::<2, 2>(period, from, frames, out, sums, s16),
+            Format::S24_3LE => self.copy::<3, 3>(period, from, frames, out, sums, s24),
+            Format::S24_LE => {
+                self.copy::<4, 3>(period, from, frames, out, sums, |[a, b, c, _]| s24(&[*a, *b, *c]))
+            }
+            Format::S32_LE => {
+                self.copy::<4, 4>(period, from, frames, out, sums, |[_, b, c, d]| s24(&[*b, *c, *d]))
+            }
+            Format::MU_LAW => {
+                self.copy::<1, 1>(period, from, frames, out, sums, |[code]| g711(&MU_LAW, *code))
+            }
+            Format::A_LAW => {
+                self.copy::<1, 1>(period, from, frames, out, sums, |[code]| g711(&A_LAW, *code))
+            }
         }
     }
 
-    /// One pass over the samples, compiled for each format: the hot path of the daemon. It goes by
-    /// pairs of frames and measures the first of each: only a tone of half the rate would escape.
-    fn copy<S: Stored>(
+    /// The samples, `STORED` bytes in the card's memory of which the first `KEPT` are kept; compiled
+    /// for each format: the hot path of the daemon. It measures the first of each pair of frames:
+    /// only a tone of half the rate would escape.
+    fn copy<const STORED: usize, const KEPT: usize>(
         &self,
         period: &[u8],
         from: usize,
         frames: usize,
         out: &mut Vec<u8>,
         sums: &mut [Sums],
+        value: impl Fn(&[u8; STORED]) -> i32,
     ) {
-        let step = self.step(S::STORED);
-        let frame_bytes = self.lanes() * S::KEPT;
+        let (samples, _) = period.as_chunks::<STORED>();
         let base = out.len();
-        out.resize(base + frames * frame_bytes, 0);
+        out.resize(base + frames * self.lanes() * KEPT, 0);
+        let (kept, _) = out[base..].as_chunks_mut::<KEPT>();
         for (lane, (channel, sums)) in self.channels.iter().zip(sums).enumerate() {
-            let (first, at) = self.place(*channel, from, S::STORED);
-            let source = period[first..first + frames * step].chunks(2 * step);
-            let kept = out[base..].chunks_mut(2 * frame_bytes);
-            let lane = lane * S::KEPT;
+            let (first, step) = self.place(*channel, from);
+            let mut at = first;
+            for kept in kept.iter_mut().skip(lane).step_by(self.lanes()) {
+                kept.copy_from_slice(&samples[at][..KEPT]);
+                at += step;
+            }
             let (mut sum, mut squares) = (0_i64, 0_u64);
-            for (kept, stored) in kept.zip(source) {
-                kept[lane..lane + S::KEPT].copy_from_slice(&stored[at..at + S::KEPT]);
-                let value = i64::from(S::value(&stored[at..at + S::STORED]));
+            for stored in samples[first..].iter().step_by(2 * step).take(frames.div_ceil(2)) {
+                let value = i64::from(value(stored));
                 sum += value;
                 squares += (value * value) as u64;
-                if stored.len() > step {
-                    let (lane, at) = (lane + frame_bytes, at + step);
-                    kept[lane..lane + S::KEPT].copy_from_slice(&stored[at..at + S::KEPT]);
-                }
             }
             sums.add(frames.div_ceil(2), sum, squares);
         }
     }
 
-    /// Bytes from one sample of a channel to its next.
-    fn step(&self, stored: usize) -> usize {
+    /// The place of the sample of `channel` in `frame`, and the way to its next, in samples.
+    fn place(&self, channel: usize, frame: usize) -> (usize, usize) {
         match self.layout.plane {
-            None => self.layout.channels * stored,
-            Some(_) => stored,
-        }
-    }
-
-    /// Where the bytes of `frame` begin that hold `channel`, and where in them the sample does.
-    fn place(&self, channel: usize, frame: usize, stored: usize) -> (usize, usize) {
-        match self.layout.plane {
-            None => (frame * self.layout.channels * stored, channel * stored),
-            Some(plane) => ((channel * plane + frame) * stored, 0),
+            None => (frame * self.layout.channels + channel, self.layout.channels),
+            Some(plane) => (channel * plane + frame, 1),
         }
     }
 }
@@ -155,69 +154,17 @@ pub const fn full_scale_bits(format: Format) -> u32 {
     }
 }
 
-/// One sample as stored by a card. The kept bytes are always the first ones of the stored ones.
-trait Stored {
-    /// Bytes in the card's memory.
-    const STORED: usize;
-    /// Bytes in the spool.
-    const KEPT: usize;
-    /// Its value, on the scale of [`full_scale_bits`]; for measuring only.
-    fn value(stored: &[u8]) -> i32;
+/// A sample's value, on the scale of [`full_scale_bits`]; for measuring only.
+fn s16(stored: &[u8; 2]) -> i32 {
+    i32::from(i16::from_le_bytes(*stored))
 }
 
-struct S16;
-struct S24Packed;
-struct S24Padded;
-struct S32;
-struct MuLaw;
-struct ALaw;
-
-impl Stored for S16 {
-    const STORED: usize = 2;
-    const KEPT: usize = 2;
-    fn value(stored: &[u8]) -> i32 {
-        i32::from(i16::from_le_bytes([stored[0], stored[1]]))
-    }
+fn s24([low, middle, high]: &[u8; 3]) -> i32 {
+    i32::from_le_bytes([0, *low, *middle, *high]) >> 8
 }
 
-impl Stored for S24Packed {
-    const STORED: usize = 3;
-    const KEPT: usize = 3;
-    fn value(stored: &[u8]) -> i32 {
-        i32::from_le_bytes([0, stored[0], stored[1], stored[2]]) >> 8
-    }
-}
-
-impl Stored for S24Padded {
-    const STORED: usize = 4;
-    const KEPT: usize = 3;
-    fn value(stored: &[u8]) -> i32 {
-        S24Packed::value(stored)
-    }
-}
-
-impl Stored for S32 {
-    const STORED: usize = 4;
-    const KEPT: usize = 4;
-    fn value(stored: &[u8]) -> i32 {
-        i32::from_le_bytes([stored[0], stored[1], stored[2], stored[3]]) >> 8
-    }
-}
-
-impl Stored for MuLaw {
-    const STORED: usize = 1;
-    const KEPT: usize = 1;
-    fn value(stored: &[u8]) -> i32 {
-        i32::from(MU_LAW[usize::from(stored[0])])
-    }
-}
-
-impl Stored for ALaw {
-    const STORED: usize = 1;
-    const KEPT: usize = 1;
-    fn value(stored: &[u8]) -> i32 {
-        i32::from(A_LAW[usize::from(stored[0])])
-    }
+fn g711(table: &[i16; 256], code: u8) -> i32 {
+    i32::from(table[usize::from(code)])
 }
 
 /// µ-law decoded: ITU-T G.711 tables 2a and 2b on a 16-bit scale (14-bit values times 4).

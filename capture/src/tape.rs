@@ -2,8 +2,10 @@
 //! running one.
 //!
 //! What lives here: a queue of audio and gaps addressed by the card's frames. What does not: any
-//! decision; `line`, its only owner, bounds it. It is memory only: what falls off is gone.
+//! decision; `line`, its only owner, bounds it. It is memory only: what falls off is gone. Samples
+//! are not copied on their way through it, unless a piece lies across two of them.
 
+use crate::samples::Samples;
 use std::collections::VecDeque;
 use tsuwaroku_spool::record::GapCause;
 
@@ -11,7 +13,7 @@ use tsuwaroku_spool::record::GapCause;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Piece {
     /// Interleaved samples in the spool's encoding, whole frames.
-    Audio(Vec<u8>),
+    Audio(Samples),
     /// Lost audio.
     Gap {
         /// Its length.
@@ -27,15 +29,8 @@ pub struct Tape {
     frame_bytes: usize,
     start: u64,
     end: u64,
-    bytes: VecDeque<u8>,
-    runs: VecDeque<Run>,
-}
-
-/// Frames of one kind: audio, whose samples are in `bytes`, or a gap.
-#[derive(Debug, Clone, Copy)]
-struct Run {
-    frames: u64,
-    gap: Option<GapCause>,
+    /// As they came; neighbouring gaps of one cause are one.
+    pieces: VecDeque<Piece>,
 }
 
 impl Tape {
@@ -45,8 +40,7 @@ impl Tape {
             frame_bytes,
             start,
             end: start,
-            bytes: VecDeque::new(),
-            runs: VecDeque::new(),
+            pieces: VecDeque::new(),
         }
     }
 
@@ -63,81 +57,90 @@ impl Tape {
 
     /// The frame after the last audio: where a gap begins that may still grow, or the end.
     pub fn audio_end(&self) -> u64 {
-        match self.runs.back() {
-            Some(run) if run.gap.is_some() => self.end - run.frames,
+        match self.pieces.back() {
+            Some(Piece::Gap { frames, .. }) => self.end - frames,
             _ => self.end,
         }
     }
 
     /// Appends interleaved samples: whole frames.
-    pub fn audio(&mut self, samples: &[u8]) {
-        self.bytes.extend(samples);
-        self.run((samples.len() / self.frame_bytes) as u64, None);
+    pub fn audio(&mut self, samples: Samples) {
+        self.end += (samples.len() / self.frame_bytes) as u64;
+        if !samples.is_empty() {
+            self.pieces.push_back(Piece::Audio(samples));
+        }
     }
 
     /// Appends lost audio.
     pub fn gap(&mut self, frames: u64, cause: GapCause) {
-        self.run(frames, Some(cause));
-    }
-
-    fn run(&mut self, frames: u64, gap: Option<GapCause>) {
         self.end += frames;
-        match self.runs.back_mut() {
-            Some(last) if last.gap == gap => last.frames += frames,
-            _ if frames > 0 => self.runs.push_back(Run { frames, gap }),
+        match self.pieces.back_mut() {
+            Some(Piece::Gap { frames: last, cause: of }) if *of == cause => *last += frames,
+            _ if frames > 0 => self.pieces.push_back(Piece::Gap { frames, cause }),
             _ => {}
         }
     }
 
     /// Forgets everything before frame `start`.
     pub fn forget(&mut self, start: u64) {
-        while let Some(first) = self.runs.front_mut().filter(|_| self.start < start) {
-            let frames = first.frames.min(start - self.start);
-            if first.gap.is_none() {
-                self.bytes.drain(..frames as usize * self.frame_bytes);
-            }
-            first.frames -= frames;
-            self.start += frames;
-            if first.frames == 0 {
-                self.runs.pop_front();
+        while self.start < start
+            && let Some(first) = self.pieces.pop_front()
+        {
+            let frames = first.frames(self.frame_bytes);
+            let gone = frames.min(start - self.start);
+            self.start += gone;
+            if gone < frames {
+                self.pieces.push_front(first.part(gone, frames, self.frame_bytes));
             }
         }
     }
 
-    /// Copies what lies between frames `from` and `to`, as far as it is held, in order.
+    /// What lies between frames `from` and `to`, as far as it is held, in order: audio without a
+    /// gap in it is one piece.
     pub fn read(&self, from: u64, to: u64) -> Vec<Piece> {
-        let mut pieces = Vec::new();
-        let (mut at, mut held_before) = (self.start, 0);
-        for run in &self.runs {
-            let end = at + run.frames;
+        let mut read = Vec::new();
+        let mut at = self.start;
+        for piece in &self.pieces {
+            let end = at + piece.frames(self.frame_bytes);
             let (first, last) = (at.max(from), end.min(to));
             if first < last {
-                pieces.push(match run.gap {
-                    Some(cause) => Piece::Gap {
-                        frames: last - first,
-                        cause,
-                    },
-                    None => Piece::Audio(self.samples(held_before + first - at, last - first)),
-                });
-            }
-            if run.gap.is_none() {
-                held_before += run.frames;
+                append(&mut read, piece.part(first - at, last - at, self.frame_bytes));
             }
             at = end;
         }
-        pieces
+        read
+    }
+}
+
+impl Piece {
+    /// Its length.
+    pub fn frames(&self, frame_bytes: usize) -> u64 {
+        match self {
+            Self::Audio(samples) => (samples.len() / frame_bytes) as u64,
+            Self::Gap { frames, .. } => *frames,
+        }
     }
 
-    /// Copies `frames` frames of audio, the first of which is number `from` of the audio held.
-    fn samples(&self, from: u64, frames: u64) -> Vec<u8> {
-        let from = from as usize * self.frame_bytes;
-        let to = from + frames as usize * self.frame_bytes;
-        let (front, back) = self.bytes.as_slices();
-        let border = front.len();
-        let mut samples = Vec::with_capacity(to - from);
-        samples.extend_from_slice(&front[from.min(border)..to.min(border)]);
-        samples.extend_from_slice(&back[from.saturating_sub(border)..to.saturating_sub(border)]);
-        samples
+    /// Its frames `from .. to`.
+    fn part(&self, from: u64, to: u64, frame_bytes: usize) -> Self {
+        let byte = |frame| frame as usize * frame_bytes;
+        match self {
+            Self::Audio(samples) => Self::Audio(samples.part(byte(from)..byte(to))),
+            Self::Gap { cause, .. } => Self::Gap {
+                frames: to - from,
+                cause: *cause,
+            },
+        }
+    }
+}
+
+/// Appends a piece; audio next to audio becomes one, by a copy.
+fn append(pieces: &mut Vec<Piece>, piece: Piece) {
+    match (pieces.last_mut(), &piece) {
+        (Some(Piece::Audio(last)), Piece::Audio(samples)) => {
+            *last = [&**last, &**samples].concat().into();
+        }
+        _ => pieces.push(piece),
     }
 }
 
@@ -149,21 +152,22 @@ mod tests {
     #[test]
     fn pieces_come_back_in_order_and_cut_anywhere() {
         let mut tape = Tape::new(2, 100);
-        tape.audio(&[1, 1, 2, 2]);
-        tape.audio(&[3, 3]);
+        tape.audio(vec![1, 1, 2, 2].into());
+        tape.audio(vec![3, 3].into());
         tape.gap(5, GapCause::Overrun);
-        tape.audio(&[4, 4]);
+        tape.audio(vec![4, 4].into());
         tape.forget(101);
         assert_eq!((tape.start(), tape.end()), (101, 109));
         let gap = |frames| Piece::Gap {
             frames,
             cause: GapCause::Overrun,
         };
-        assert_eq!(tape.read(0, 105), [Piece::Audio(vec![2, 2, 3, 3]), gap(2)]);
-        assert_eq!(tape.read(105, 200), [gap(3), Piece::Audio(vec![4, 4])]);
-        assert_eq!(tape.read(108, 109), [Piece::Audio(vec![4, 4])]);
+        let audio = |bytes: Vec<u8>| Piece::Audio(bytes.into());
+        assert_eq!(tape.read(0, 105), [audio(vec![2, 2, 3, 3]), gap(2)]);
+        assert_eq!(tape.read(105, 200), [gap(3), audio(vec![4, 4])]);
+        assert_eq!(tape.read(108, 109), [audio(vec![4, 4])]);
         tape.forget(108);
-        assert_eq!(tape.read(0, 200), [Piece::Audio(vec![4, 4])]);
+        assert_eq!(tape.read(0, 200), [audio(vec![4, 4])]);
     }
 
     #[test]
@@ -181,7 +185,7 @@ mod tests {
 
     fn frames(pieces: Vec<Piece>) -> Vec<Option<u8>> {
         let one = |piece| match piece {
-            Piece::Audio(bytes) => bytes.into_iter().map(Some).collect(),
+            Piece::Audio(bytes) => bytes.iter().copied().map(Some).collect(),
             Piece::Gap { frames, .. } => vec![None; frames as usize],
         };
         pieces.into_iter().flat_map(one).collect()
@@ -201,7 +205,7 @@ mod tests {
                 match kind {
                     0 => {
                         let samples: Vec<u8> = (0..count).map(|n| (model.len() + n) as u8).collect();
-                        tape.audio(&samples);
+                        tape.audio(samples.into());
                         model.extend(samples.into_iter().map(Some));
                     }
                     1 => {

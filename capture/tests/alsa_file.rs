@@ -398,7 +398,7 @@ fn check_tells_what_a_card_is_opened_with() {
     let (status, out, log) = output(bench.command().arg("--check"));
     drop(fifo);
     assert_eq!(status, Some(0), "{log}");
-    let expected = "card lines: 8000 Hz, 8 channels, S16_LE, period 125 ms, buffer 4000 ms\n";
+    let expected = "card lines: 8000 Hz, 8 channels, S16_LE, period 500 ms, buffer 4000 ms\n";
     assert_eq!(out, expected);
 }
 

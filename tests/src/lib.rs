@@ -7,6 +7,7 @@
 //! * [`card`]: the sample card, a minute of calls on five channels.
 //! * [`feed`]: plays it at real time into the FIFO that stands for a sound card.
 //! * [`harness`]: a temporary installation with the real daemons in it.
+//! * [`bench`]: what the benchmark of the archive is made of.
 //! * [`bursts`]: audio in which every position can be recognised, for the kernel rig.
 //! * [`rig`]: runs a script in a machine with a real sound kernel.
 //! * [`recorded`]: a finished call of the spool, for comparison.
@@ -15,6 +16,7 @@
 //!
 //! Nothing here is part of the product, and no part of the product depends on it.
 
+pub mod bench;
 pub mod bursts;
 pub mod calls;
 pub mod card;

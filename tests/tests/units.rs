@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use tsuwaroku_tests::harness::binary;
+use tsuwaroku_tests::harness::{World, binary};
 
 fn integration(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -87,6 +87,70 @@ fn the_archives_unit_does_not_hide_the_mount() {
             "{name}="
         );
     }
+}
+
+/// The credential that the unit hands over, and the file it is made from.
+fn credential() -> (String, String) {
+    let settings = settings("tsuwaroku.service");
+    let credentials: Vec<_> = settings
+        .iter()
+        .filter(|(name, _)| name == "LoadCredential")
+        .collect();
+    let [(_, credential)] = &credentials[..] else {
+        panic!("{credentials:?}")
+    };
+    let (name, file) = credential.split_once(':').expect("NAME:FILE");
+    (name.to_owned(), file.to_owned())
+}
+
+/// Makes an archive and gives back the fingerprint of its key.
+fn init(world: &World) -> String {
+    assert!(world.tsuwaroku(&["init"]).unwrap().status.success());
+    let key = fs::read_to_string(world.master_key()).unwrap();
+    key.split_whitespace().nth(2).unwrap().to_owned()
+}
+
+/// The daemon takes its master key from the credential by the unit's name for it: given another
+/// archive's key in that way, it refuses that one.
+#[test]
+fn the_daemon_reads_the_credential_that_the_unit_hands_over() {
+    let (name, file) = credential();
+    let (world, other) = (World::new().unwrap(), World::new().unwrap());
+    init(&world);
+    let fingerprint = init(&other);
+    let credentials = other.path().join("credentials");
+    fs::create_dir(&credentials).unwrap();
+    fs::copy(other.master_key(), credentials.join(name)).unwrap();
+    let configuration = fs::read_to_string(world.config()).unwrap();
+    let kept = configuration
+        .lines()
+        .filter(|line| !line.starts_with("master_key"));
+    fs::write(world.config(), kept.collect::<Vec<_>>().join("\n")).unwrap();
+    let refused = world
+        .command("tsuwaroku")
+        .arg("serve")
+        .env("CREDENTIALS_DIRECTORY", &credentials)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(
+        said.contains(&format!("the master key {fingerprint} is not the one")),
+        "{said}"
+    );
+
+    // Not tried by a run, which would make a key in the directory of this machine.
+    let code = Path::new(env!("CARGO_MANIFEST_DIR")).join("../archivefs/src/serve.rs");
+    let code = fs::read_to_string(code).unwrap();
+    assert!(
+        code.contains(&format!("\"{file}\"")),
+        "init makes the key in another place than {file}"
+    );
+    let made = integration("tsuwaroku.tmpfiles");
+    let folder = Path::new(&file).parent().unwrap().to_str().unwrap();
+    assert!(made.lines().any(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        words.starts_with(&["d", folder]) && words[3..5] == ["root", "root"]
+    }));
 }
 
 /// The directories of the sample configuration, which names none: archive, mount, spool.

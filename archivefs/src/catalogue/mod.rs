@@ -1,4 +1,4 @@
-//! The catalogue: what recordings there are. One SQLite database, one writer thread with group
+//! The catalogue: what recordings there are. One `SQLite` database, one writer thread with group
 //! commit, and as many readers as ask. All SQL of the project stands in this folder, so that another
 //! engine can move in.
 //!
@@ -58,6 +58,9 @@ pub enum CatalogueError {
     /// There is no archive at this place, or there is one already.
     #[error("{0}")]
     Place(String),
+    /// A recording that cannot be, whatever its object says.
+    #[error("the recording {0}")]
+    Impossible(String),
     /// The writer has stopped.
     #[error("the catalogue is closed")]
     Closed,
@@ -130,12 +133,31 @@ impl Catalogue {
     /// Enters `call`, whose object is durable and `sealed`, into the archive; it is durable when
     /// this returns. A call that is in already is left as it is.
     pub fn archive(&self, call: Call, sealed: Sealed) -> Result<Archived, CatalogueError> {
-        let at = crate::call::time_of(call.id.timestamp_ms() as i64 * 1_000_000);
-        let day = Day::of(at, self.birth.time_zone);
+        let day = self.day_of(&call);
         match self.writer.apply(Change::Archive { call: Box::new(call), day, sealed })? {
             Answer::Archived(archived) => Ok(archived),
             Answer::Designated(_) | Answer::Done => Err(CatalogueError::Closed),
         }
+    }
+
+    /// Enters many calls whose objects are durable, all or none of them, in one commit: for an import,
+    /// and for benchmarks. Holds them all in memory, and up to 512 MiB of the catalogue's pages.
+    pub fn archive_many(
+        &self,
+        calls: impl IntoIterator<Item = (Call, Sealed)>,
+    ) -> Result<(), CatalogueError> {
+        let dated = |(call, sealed): (Call, Sealed)| {
+            let day = self.day_of(&call);
+            (call, day, sealed)
+        };
+        let calls = calls.into_iter().map(dated).collect();
+        self.writer.apply(Change::ArchiveMany { calls }).map(drop)
+    }
+
+    /// The office's day on which `call` began.
+    fn day_of(&self, call: &Call) -> Day {
+        let at = crate::call::time_of(call.id.timestamp_ms() as i64 * 1_000_000);
+        Day::of(at, self.birth.time_zone)
     }
 
     /// Makes `number` known, so that its directory is there before its first call.
@@ -247,13 +269,12 @@ impl Catalogue {
         ask: impl FnOnce(&Connection) -> Result<T, CatalogueError>,
     ) -> Result<T, CatalogueError> {
         let ready = self.readers.lock().expect("no reader panics holding it").pop();
-        let connection = match ready {
-            Some(connection) => connection,
-            None => {
-                let connection = open(&self.path, OpenFlags::empty())?;
-                connection.pragma_update(None, "query_only", true)?;
-                connection
-            }
+        let connection = if let Some(connection) = ready {
+            connection
+        } else {
+            let connection = open(&self.path, OpenFlags::empty())?;
+            connection.pragma_update(None, "query_only", true)?;
+            connection
         };
         let answer = ask(&connection);
         self.readers.lock().expect("no reader panics holding it").push(connection);

@@ -147,13 +147,15 @@ pub(super) fn by_key(on: &Connection, key: Key) -> Result<Option<Recording>, Cat
 
 /// By identity: its milliseconds say where in the table to look.
 pub(super) fn by_id(on: &Connection, id: Ulid) -> Result<Option<Recording>, CatalogueError> {
+    Ok(of_millisecond(on, id)?.into_iter().find(|recording| recording.id == id))
+}
+
+/// The recordings that began in the millisecond of `id`.
+pub(super) fn of_millisecond(on: &Connection, id: Ulid) -> Result<Vec<Recording>, CatalogueError> {
     let at = id.timestamp_ms() as i64;
-    let sql = format!(
-        "SELECT {} FROM recording WHERE key >= ?1 AND key < ?2 AND id = ?3",
-        Recording::COLUMNS
-    );
-    let range = (Key::first_at(at).to_i64(), Key::first_at(at + 1).to_i64());
-    Ok(recordings(on, &sql, params![range.0, range.1, id.to_bytes()])?.pop())
+    let sql =
+        format!("SELECT {} FROM recording WHERE key >= ?1 AND key < ?2", Recording::COLUMNS);
+    recordings(on, &sql, [Key::first_at(at).to_i64(), Key::first_at(at + 1).to_i64()])
 }
 
 /// The first `limit` recordings that `filter` asks for, oldest first.
@@ -168,18 +170,16 @@ pub(super) fn find(
         conditions.push(condition);
         values.push(value);
     };
+    if let Some(id) = filter.id {
+        let Some(recording) = by_id(on, id)? else { return Ok(vec![]) };
+        ask("key = ?", recording.key.to_i64().into());
+    }
     if let Some(number) = filter.number {
         ask("number = ?", i64::from(number.0).into());
     }
     if let Some(start) = &filter.start {
         ask("key >= ?", Key::first_at(start.start).to_i64().into());
         ask("key < ?", Key::first_at(start.end).to_i64().into());
-    }
-    if let Some(id) = filter.id {
-        let at = id.timestamp_ms() as i64;
-        ask("key >= ?", Key::first_at(at).to_i64().into());
-        ask("key < ?", Key::first_at(at + 1).to_i64().into());
-        ask("id = ?", id.to_bytes().to_vec().into());
     }
     if let Some(after) = filter.after {
         ask("key > ?", after.to_i64().into());
@@ -222,19 +222,20 @@ pub(super) fn findings(on: &Connection) -> Result<Vec<(i64, String)>, CatalogueE
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// The sums that the days hold: no recording is looked at but the newest.
 pub(super) fn totals(on: &Connection) -> Result<Totals, CatalogueError> {
-    let sql = "SELECT count(*), coalesce(sum(CAST(frames AS REAL) / rate), 0.0),
-        coalesce(sum(stored_bytes), 0), coalesce(sum(wav_bytes), 0) FROM recording";
-    let mut totals = on.query_row(sql, [], |row| {
+    let sums = "SELECT coalesce(sum(recordings), 0), coalesce(sum(nanoseconds), 0),
+        coalesce(sum(stored_bytes), 0), coalesce(sum(wav_bytes), 0) FROM day";
+    let newest = format!("SELECT {} FROM recording ORDER BY key DESC LIMIT 1", Recording::COLUMNS);
+    let newest = recordings(on, &newest, [])?.pop().map(|newest| newest.started_at);
+    let totals = on.prepare_cached(sums)?.query_row([], |row| {
         Ok(Totals {
             recordings: row.get(0)?,
-            nanoseconds: (row.get::<_, f64>(1)? * 1e9) as u64,
+            nanoseconds: row.get(1)?,
             stored_bytes: row.get(2)?,
             wav_bytes: row.get(3)?,
-            newest: None,
+            newest,
         })
     })?;
-    totals.newest =
-        on.query_row("SELECT max(started_at) FROM recording WHERE key = (SELECT max(key) FROM recording)", [], |row| row.get(0))?;
     Ok(totals)
 }

@@ -58,6 +58,28 @@ fn a_call_enters_once() {
 }
 
 #[test]
+fn many_enter_at_once_or_none() {
+    let (_folder, catalogue) = catalogue();
+    let made = |n: u64| (some_call("06-6458-1132", 1_795_396_530_000 + n, 1, None), sealed(1));
+    catalogue.archive_many((0..50).map(made)).unwrap();
+    assert_eq!(catalogue.totals().unwrap().recordings, 50);
+    // The last one says two starts.
+    let mut calls: Vec<_> = (50..100).map(made).collect();
+    calls[49].0.started_at += 2_000_000;
+    let error = catalogue.archive_many(calls).unwrap_err();
+    assert!(matches!(error, CatalogueError::Impossible(_)), "{error}");
+    assert_eq!(catalogue.totals().unwrap().recordings, 50);
+}
+
+#[test]
+fn no_recording_begins_when_no_key_can_say_it() {
+    let (_folder, catalogue) = catalogue();
+    let late = some_call("06-6458-1132", 1 << 42, 1, None);
+    let archived = catalogue.archive(late, sealed(1));
+    assert!(matches!(archived, Err(CatalogueError::Impossible(_))), "{archived:?}");
+}
+
+#[test]
 fn many_callers_are_all_answered_and_all_in() {
     let (_folder, catalogue) = catalogue();
     std::thread::scope(|scope| {

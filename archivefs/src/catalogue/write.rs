@@ -3,9 +3,8 @@
 //! together, so that many callers share one fsync.
 
 use super::CatalogueError;
-use super::row::{
-    DIRECTIONS, ENCODINGS, END_REASONS, Key, LONG_SUFFIX, NumberId, Recording, place,
-};
+use super::read::{of_millisecond, of_number};
+use super::row::{Key, LONG_SUFFIX, NumberId, Recording};
 use crate::call::Call;
 use crate::day::Day;
 use crate::store::Sealed;
@@ -16,11 +15,16 @@ use std::thread::JoinHandle;
 /// Changes in one commit at most: more would make the first of them wait without need.
 const MOST_IN_A_COMMIT: usize = 256;
 
+/// Memory for pages while many recordings enter at once: SQLite takes a negative number for KiB.
+const BULK_CACHE: i64 = -512 * 1024;
+
 /// A change of the archive.
 #[derive(Debug)]
 pub(super) enum Change {
     /// A recording whose object is durable enters the archive.
     Archive { call: Box<Call>, day: Day, sealed: Sealed },
+    /// Many of them, in one transaction or not at all.
+    ArchiveMany { calls: Vec<(Call, Day, Sealed)> },
     /// A number is designated.
     Designate { number: String },
     /// A setting has a new value.
@@ -134,6 +138,7 @@ impl Change {
             Self::Archive { call, day, sealed } => {
                 archive(on, call, *day, *sealed).map(Answer::Archived)
             }
+            Self::ArchiveMany { calls } => archive_many(on, calls).map(|()| Answer::Done),
             Self::Designate { number } => designate(on, number).map(Answer::Designated),
             Self::Set { name, value } => set(on, name, value).map(|()| Answer::Done),
             Self::Find { path, found_at, content } => {
@@ -153,12 +158,12 @@ impl Change {
 }
 
 fn designate(on: &Connection, number: &str) -> Result<NumberId, CatalogueError> {
-    on.prepare_cached("INSERT INTO number (number) VALUES (?1) ON CONFLICT DO NOTHING")?
-        .execute([number])?;
-    let id = on
-        .prepare_cached("SELECT id FROM number WHERE number = ?1")?
-        .query_row([number], |row| row.get(0))?;
-    Ok(NumberId(id))
+    let mut known = on.prepare_cached("SELECT id FROM number WHERE number = ?1")?;
+    if let Some(id) = known.query_row([number], |row| row.get(0)).optional()? {
+        return Ok(NumberId(id));
+    }
+    let mut new = on.prepare_cached("INSERT INTO number (number) VALUES (?1) RETURNING id")?;
+    Ok(NumberId(new.query_row([number], |row| row.get(0))?))
 }
 
 fn archive(
@@ -167,72 +172,76 @@ fn archive(
     day: Day,
     sealed: Sealed,
 ) -> Result<Archived, CatalogueError> {
-    if let Some(there) = super::read::by_id(on, call.id)? {
-        return Ok(Archived::Already(Box::new(there)));
+    let beside = of_millisecond(on, call.id)?;
+    if let Some(there) = beside.iter().find(|recording| recording.id == call.id) {
+        return Ok(Archived::Already(Box::new(there.clone())));
     }
     let number = designate(on, &call.number)?;
     let mut recording = Recording::of(call, number, sealed);
-    recording.key = free_key(on, recording.key)?;
+    recording.key = free_key(&beside, recording.key);
     if name_is_taken(on, &recording)? {
         recording.suffix = LONG_SUFFIX;
     }
     insert(on, &recording)?;
     on.prepare_cached(
-        "INSERT INTO day (number, day, recordings) VALUES (?1, ?2, 1)
-         ON CONFLICT DO UPDATE SET recordings = recordings + 1",
+        "INSERT INTO day (number, day, recordings, nanoseconds, stored_bytes, wav_bytes)
+         VALUES (?1, ?2, 1, ?3, ?4, ?5)
+         ON CONFLICT DO UPDATE SET recordings = recordings + 1, nanoseconds = nanoseconds + ?3,
+            stored_bytes = stored_bytes + ?4, wav_bytes = wav_bytes + ?5",
     )?
-    .execute(params![number.0, day.digits()])?;
+    .execute(params![
+        number.0,
+        day.digits(),
+        recording.nanoseconds(),
+        sealed.stored_bytes,
+        sealed.wav_bytes
+    ])?;
     Ok(Archived::New(Box::new(recording)))
 }
 
-fn free_key(on: &Connection, mut key: Key) -> Result<Key, CatalogueError> {
-    let mut taken = on.prepare_cached("SELECT 1 FROM recording WHERE key = ?1")?;
-    while taken.exists([key.to_i64()])? {
+/// Rows of many callers touch every page of an index; with the usual memory each page would go to the
+/// log again and again.
+fn archive_many(on: &Connection, calls: &[(Call, Day, Sealed)]) -> Result<(), CatalogueError> {
+    let usual: i64 = on.pragma_query_value(None, "cache_size", |row| row.get(0))?;
+    on.pragma_update(None, "cache_size", BULK_CACHE)?;
+    let outcome =
+        calls.iter().try_for_each(|(call, day, sealed)| archive(on, call, *day, *sealed).map(drop));
+    on.pragma_update(None, "cache_size", usual)?;
+    outcome
+}
+
+fn free_key(taken: &[Recording], mut key: Key) -> Key {
+    while taken.iter().any(|recording| recording.key == key) {
         key = key.next();
     }
-    Ok(key)
+    key
 }
 
 /// Whether a recording of the same number and second ends in the same characters.
 fn name_is_taken(on: &Connection, new: &Recording) -> Result<bool, CatalogueError> {
     let second = new.key.milliseconds() / 1000 * 1000;
-    let tail = |id: &ulid::Ulid| id.to_string().split_off(usize::from(LONG_SUFFIX - new.suffix));
-    let mut same = on.prepare_cached(
-        "SELECT id FROM recording WHERE number = ?1 AND key >= ?2 AND key < ?3",
-    )?;
-    let range = (Key::first_at(second).to_i64(), Key::first_at(second + 1000).to_i64());
-    let ids = same.query_map(params![new.number.0, range.0, range.1], |row| row.get(0))?;
-    for id in ids {
-        if tail(&ulid::Ulid::from_bytes(id?)) == tail(&new.id) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    let tail = |id: ulid::Ulid| id.to_string().split_off(usize::from(LONG_SUFFIX - new.suffix));
+    let same = of_number(on, new.number, &(second..second + 1000))?;
+    Ok(same.iter().any(|other| tail(other.id) == tail(new.id)))
 }
 
 fn insert(on: &Connection, recording: &Recording) -> Result<(), CatalogueError> {
-    let columns = Recording::COLUMNS;
+    let facts = recording.facts().ok_or_else(|| {
+        CatalogueError::Impossible(format!("{} began at another time than its identity", recording.id))
+    })?;
     on.prepare_cached(&format!(
-        "INSERT INTO recording ({columns})
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"
+        "INSERT INTO recording ({}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        Recording::COLUMNS
     ))?
     .execute(params![
         recording.key.to_i64(),
-        recording.id.to_bytes(),
         recording.number.0,
-        recording.suffix,
-        recording.started_at,
         recording.frames,
         recording.layout.rate,
-        recording.layout.channels,
-        place(&ENCODINGS, &recording.layout.encoding),
-        place(&DIRECTIONS, &recording.direction),
         recording.other_party,
-        recording.gap_frames,
-        place(&END_REASONS, &recording.end_reason),
         recording.sealed.wav_bytes,
-        recording.sealed.wav_sha256,
         recording.sealed.stored_bytes,
+        facts,
     ])?;
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! The words of the command line.
 
 use super::moment::Moment;
+use crate::import::when::Pattern;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use std::path::PathBuf;
 use ulid::Ulid;
@@ -35,6 +36,8 @@ pub enum Verb {
     Find(FindArgs),
     /// Re-read recordings and compare them with their digests; exit status 1 if something is wrong
     Verify(VerifyArgs),
+    /// Take recordings of a former recorder into the archive; exit status 1 if a file was refused
+    Import(ImportArgs),
     /// Look at the keys
     #[command(subcommand)]
     Keys(KeysVerb),
@@ -90,6 +93,26 @@ pub struct VerifyArgs {
     /// Only recordings up to this day, the day included, or before this time
     #[arg(long, value_name = "TIME")]
     pub to: Option<Moment>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to import.
+#[derive(Debug, ClapArgs)]
+pub struct ImportArgs {
+    /// The directory of WAV and FLAC files; links in it are not followed
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+    /// The designated number that was recorded
+    #[arg(long, value_name = "NUMBER")]
+    pub line: String,
+    /// How file names tell when the call began: '%Y%m%d-%H%M%S'; otherwise the file's header does
+    #[arg(long, value_name = "PATTERN")]
+    pub pattern: Option<Pattern>,
+    /// Read and check everything, and say what would be done; write nothing
+    #[arg(long)]
+    pub dry_run: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

@@ -1,6 +1,7 @@
 //! The exit statuses of the command, and how a failure is told. Numbers from 64 are those of
 //! sysexits.h. clap itself exits with 2 when the command line is wrong.
 
+use super::import::ImportError;
 use crate::control::client::ClientError;
 use crate::serve::ServeError;
 use std::io;
@@ -31,6 +32,9 @@ pub enum Failure {
     /// The daemon does not answer as asked.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// An import does not begin, or breaks off.
+    #[error(transparent)]
+    Import(#[from] ImportError),
     /// The daemon could not finish.
     #[error("the verification could not be finished: {0}")]
     Incomplete(String),
@@ -62,6 +66,7 @@ impl Failure {
                 _ => SOFTWARE,
             },
             Self::Client(ClientError::Garbled(_)) | Self::Incomplete(_) => SOFTWARE,
+            Self::Import(error) => error.status(),
             Self::Io(_) => IO,
         }
     }

@@ -4,10 +4,12 @@
 //! * [`exit`]: the exit statuses, all in one place.
 //! * [`text`]: what people read, in English and Japanese, safe for a terminal.
 //! * [`report`]: tables and sentences made from the service's answers; pure.
+//! * [`mod@import`]: the verb `import`.
 //! * [`moment`]: times as people type them.
 
 pub mod args;
 mod exit;
+mod import;
 mod moment;
 mod report;
 mod text;
@@ -55,6 +57,7 @@ fn run(args: &Args, speech: Speech, out: &mut impl Write) -> Result<ExitCode, Fa
         Verb::Status { json } => status(&config, *json, speech, out),
         Verb::Find(find_args) => find(&config, find_args, speech, out),
         Verb::Verify(verify_args) => verify(&config, verify_args, speech, out),
+        Verb::Import(import_args) => import::import(&config, import_args, speech, out),
         Verb::Keys(KeysVerb::Status { json }) => keys(&config, *json, speech, out),
         Verb::Object(ObjectVerb::Dump { file }) => dump(&config, file, out),
         Verb::Config(ConfigVerb::Check) => {
@@ -160,6 +163,7 @@ fn find(
         other_party: args.party.clone(),
         min_seconds: args.min,
         max_seconds: args.max,
+        id: None,
         after: None,
         limit: None,
     };

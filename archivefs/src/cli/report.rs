@@ -314,7 +314,7 @@ fn lines(table: &Table) -> String {
     })
 }
 
-fn local(time: DateTime<Utc>, zone: Tz) -> String {
+pub(super) fn local(time: DateTime<Utc>, zone: Tz) -> String {
     time.with_timezone(&zone).format("%Y-%m-%d %H:%M:%S").to_string()
 }
 
@@ -324,7 +324,7 @@ fn count_of(count: u64, what: &str) -> String {
 }
 
 /// `1:02:03` or `2:03`.
-fn length(seconds: f64) -> String {
+pub(super) fn length(seconds: f64) -> String {
     let seconds = seconds.round() as u64;
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }

@@ -111,6 +111,9 @@ pub struct FindRequest {
     /// At most this long, seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_seconds: Option<f64>,
+    /// The recording with this identity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<Ulid>,
     /// Only what comes after this recording: the last one of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<Ulid>,

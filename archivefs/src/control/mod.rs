@@ -3,10 +3,14 @@
 //!
 //! * [`api`]: paths, requests and responses, the same types on both sides.
 //! * [`actor`]: who asks, and what they may.
-//! * [`service`]: the daemon's side.
+//! * [`device`]: what the daemon answers.
+//! * [`problem`]: its errors.
+//! * [`service`]: the daemon's side of the socket.
 //! * [`client`]: the command's side.
 
 pub mod actor;
 pub mod api;
 pub mod client;
+pub mod device;
+mod problem;
 pub mod service;

@@ -110,7 +110,7 @@ impl ArchiveFs {
                         self.catalogue.recordings_within(number, &(start..start + 1000))?
                     {
                         if file_name(&recording, self.zone) == name {
-                            return Ok(self.of_recording(&recording, self.group(number)?));
+                            return Ok(of_recording(&recording, self.group(number)?));
                         }
                     }
                 }
@@ -130,7 +130,7 @@ impl ArchiveFs {
             Node::Root => Ok(self.of_folder(node, None, self.owners.gid)),
             Node::File(key) => {
                 let recording = self.catalogue.by_key(key)?.ok_or(FsError::NotFound)?;
-                Ok(self.of_recording(&recording, self.group(recording.number)?))
+                Ok(of_recording(&recording, self.group(recording.number)?))
             }
             Node::Folder(folder) => {
                 if let Some(days) = folder.days()
@@ -162,7 +162,7 @@ impl ArchiveFs {
                 let recordings = self.catalogue.recordings(number, day)?;
                 let entry = |recording: &Recording| Entry {
                     name: file_name(recording, self.zone),
-                    attributes: self.of_recording(recording, gid),
+                    attributes: of_recording(recording, gid),
                 };
                 Ok(recordings.iter().map(entry).collect())
             }
@@ -226,7 +226,7 @@ impl ArchiveFs {
         if object.wav_sha256() != recording.sealed.wav_sha256 || object.call().id != recording.id {
             return Err(FsError::NotTheRecording(recording.id));
         }
-        Ok(Reader::new(object)?)
+        Ok(Reader::new(object))
     }
 
     /// The value of the extended attribute `name` of `node`.
@@ -255,18 +255,6 @@ impl ArchiveFs {
         Ok(gid.unwrap_or(self.owners.gid))
     }
 
-    fn of_recording(&self, recording: &Recording, gid: u32) -> Attributes {
-        let end = recording.started_at.saturating_add(recording.nanoseconds());
-        Attributes {
-            node: Node::File(recording.key),
-            size: recording.sealed.wav_bytes,
-            time: UNIX_EPOCH + Duration::from_nanos(u64::try_from(end).unwrap_or(0)),
-            gid,
-            mode: FILE_MODE,
-            links: Tree::ALL.len() as u32,
-        }
-    }
-
     fn of_folder(&self, node: Node, folder: Option<Folder>, gid: u32) -> Attributes {
         let day = folder.and_then(|folder| folder.when.first_day());
         let readers_only =
@@ -290,6 +278,18 @@ impl ArchiveFs {
     pub fn totals(&self) -> Result<(u64, u64), FsError> {
         let totals = self.catalogue.totals()?;
         Ok((totals.wav_bytes, totals.recordings))
+    }
+}
+
+fn of_recording(recording: &Recording, gid: u32) -> Attributes {
+    let end = recording.started_at.saturating_add(recording.nanoseconds());
+    Attributes {
+        node: Node::File(recording.key),
+        size: recording.sealed.wav_bytes,
+        time: UNIX_EPOCH + Duration::from_nanos(u64::try_from(end).unwrap_or(0)),
+        gid,
+        mode: FILE_MODE,
+        links: Tree::ALL.len() as u32,
     }
 }
 

@@ -17,9 +17,9 @@ struct State {
 }
 
 impl Reader {
-    pub(super) fn new(object: Object) -> Result<Self, StoreError> {
-        let state = Mutex::new(State { decoder: Decoder::new()?, last: None });
-        Ok(Self { object, state })
+    pub(super) fn new(object: Object) -> Self {
+        let state = Mutex::new(State { decoder: Decoder::new(), last: None });
+        Self { object, state }
     }
 
     /// Up to `size` bytes from byte `offset` on: fewer only at the end of the file.

@@ -26,6 +26,9 @@ use crate::crypto::Key;
 use crate::wav;
 use durable::Draft;
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeSet, HashMap};
+use std::ffi::OsString;
+use std::fs::DirEntry;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -146,8 +149,18 @@ impl Store {
 
     /// Where the object of `id` stands.
     pub fn path(&self, id: Ulid) -> PathBuf {
+        self.folder(id).join(Self::file_name(id))
+    }
+
+    /// The directory where the object of `id` stands, with all others of its day.
+    pub fn folder(&self, id: Ulid) -> PathBuf {
         let day = time_of(id.timestamp_ms() as i64 * 1_000_000).format("%Y/%m/%d");
-        self.root.join("objects").join(day.to_string()).join(format!("{id}.tso"))
+        self.root.join("objects").join(day.to_string())
+    }
+
+    /// What the object of `id` is called.
+    pub fn file_name(id: Ulid) -> String {
+        format!("{id}.tso")
     }
 
     /// Begins the object of `call`, sealed under the recording's `key`.
@@ -183,7 +196,7 @@ impl Store {
     /// Moves what stands at `path` out of the way, durably, and keeps it.
     fn set_aside(&self, path: &Path) -> Result<(), StoreError> {
         let name = path.file_name().expect("an object has a name").to_string_lossy();
-        let free = (0_u32..)
+        let free = (0..u32::MAX)
             .map(|n| self.root.join("set-aside").join(format!("{name}.{n}")))
             .find(|place| !place.exists())
             .expect("some number is free");
@@ -195,6 +208,14 @@ impl Store {
 
     /// The paths of everything under `objects/`, in no order; faults of the disk are items too.
     pub fn objects(&self) -> impl Iterator<Item = io::Result<PathBuf>> {
+        self.objects_outside(const { &BTreeSet::new() })
+    }
+
+    /// The same, but for what is in the directories `seen`.
+    pub fn objects_outside<'a>(
+        &self,
+        seen: &'a BTreeSet<PathBuf>,
+    ) -> impl Iterator<Item = io::Result<PathBuf>> + use<'a> {
         let mut folders = vec![self.root.join("objects")];
         let mut files: Vec<io::Result<PathBuf>> = Vec::new();
         std::iter::from_fn(move || {
@@ -202,9 +223,25 @@ impl Store {
                 if let Some(file) = files.pop() {
                     return Some(file);
                 }
-                read_folder(&folders.pop()?, &mut folders, &mut files);
+                let folder = folders.pop()?;
+                if !seen.contains(&folder) {
+                    read_folder(&folder, &mut folders, &mut files);
+                }
             }
         })
+    }
+
+    /// The length of each file in `folder`, bytes; nothing if there is no such directory.
+    pub fn lengths(folder: &Path) -> io::Result<HashMap<OsString, u64>> {
+        let entries = match std::fs::read_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(HashMap::new()),
+            other => other?,
+        };
+        let length = |entry: io::Result<DirEntry>| {
+            let entry = entry?;
+            Ok((entry.file_name(), entry.metadata()?.len()))
+        };
+        entries.map(length).collect()
     }
 }
 

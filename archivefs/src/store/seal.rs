@@ -55,11 +55,12 @@ impl std::fmt::Debug for ObjectSealer {
 }
 
 impl ObjectSealer {
-    /// For the object with this header, of the recording with this key.
-    pub fn new(recording: &Key, header: Header) -> Self {
+    /// For the object with this header, of the recording with this key. All `bytes` of the header
+    /// are authenticated, also those that say nothing yet.
+    pub fn new(recording: &Key, header: &Header, bytes: [u8; HEADER_BYTES]) -> Self {
         let purpose = [PURPOSE, &header.id.to_bytes()].concat();
         let key = recording.derive(&header.salt, &purpose);
-        Self { sealer: Sealer::new(&key), header: header.to_bytes() }
+        Self { sealer: Sealer::new(&key), header: bytes }
     }
 
     pub fn seal(&self, part: Part, message: &mut Vec<u8>) {

@@ -55,7 +55,7 @@ fn open(bytes: &[u8]) -> Result<Object, StoreError> {
 
 /// All bytes of the WAV file from `offset` on.
 fn read_from(object: &Object, offset: u64) -> Result<Vec<u8>, StoreError> {
-    let mut decoder = Decoder::new().unwrap();
+    let mut decoder = Decoder::new();
     let mut wav = Vec::new();
     loop {
         match object.part_at(offset + wav.len() as u64) {
@@ -228,3 +228,5 @@ fn an_unmounted_or_foreign_store_is_refused() {
     Store::open(folder.path(), archive).unwrap();
     assert!(!store.root.join("drafts/half").exists());
 }
+
+mod frozen;

@@ -5,7 +5,7 @@ use super::StoreError;
 use super::format::{BlockEntry, Head, Header, Index};
 use super::seal::{ObjectSealer, Part};
 use crate::call::Call;
-use crate::codec::Encoder;
+use crate::codec::{Effort, Encoder};
 use crate::crypto::{Key, TAG_BYTES, fill_random};
 use crate::wav;
 use sha2::{Digest, Sha256};
@@ -13,6 +13,8 @@ use std::io::Write;
 
 /// Length of a block, seconds: random access costs half of it, and shorter ones compress worse.
 const BLOCK_SECONDS: u32 = 4;
+/// The same where size counts more: what was learned of a call's sound serves for longer.
+const LONG_BLOCK_SECONDS: u32 = 16;
 
 /// What identifies a recording's content for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +31,7 @@ pub struct Sealed {
 pub struct ObjectWriter<W: Write> {
     out: W,
     encoder: Encoder,
+    effort: Effort,
     sealer: ObjectSealer,
     head: Head,
     blocks: Vec<BlockEntry>,
@@ -41,8 +44,23 @@ pub struct ObjectWriter<W: Write> {
 impl<W: Write> ObjectWriter<W> {
     /// Begins the object of `call`, sealed under the recording's `key`, whose WAV file has `wav`
     /// around the samples.
-    pub fn begin(mut out: W, call: &Call, wav: &wav::Frame, key: &Key) -> Result<Self, StoreError> {
-        let block_bytes = call.layout.rate * BLOCK_SECONDS * call.layout.frame_bytes() as u32;
+    pub fn begin(out: W, call: &Call, wav: &wav::Frame, key: &Key) -> Result<Self, StoreError> {
+        Self::begin_with(Effort::Ingest, out, call, wav, key)
+    }
+
+    /// The same with another effort: `Thorough` for a recording that will rest where it goes.
+    pub fn begin_with(
+        effort: Effort,
+        mut out: W,
+        call: &Call,
+        wav: &wav::Frame,
+        key: &Key,
+    ) -> Result<Self, StoreError> {
+        let seconds = match effort {
+            Effort::Ingest => BLOCK_SECONDS,
+            Effort::Thorough => LONG_BLOCK_SECONDS,
+        };
+        let block_bytes = call.layout.rate * seconds * call.layout.frame_bytes() as u32;
         let head = Head { call: call.clone(), block_bytes, wav: wav.clone() };
         let mut sealed_head = head.to_bytes();
         let mut header = Header {
@@ -54,13 +72,14 @@ impl<W: Write> ObjectWriter<W> {
             blocks: head.blocks() as u32,
         };
         fill_random(&mut header.salt)?;
-        let sealer = ObjectSealer::new(key, header);
+        let sealer = ObjectSealer::new(key, &header, header.to_bytes());
         sealer.seal(Part::Head, &mut sealed_head);
         out.write_all(&header.to_bytes())?;
         out.write_all(&sealed_head)?;
         Ok(Self {
             out,
-            encoder: Encoder::new(call.layout)?,
+            encoder: Encoder::for_rate(call.layout.rate),
+            effort,
             sealer,
             blocks: Vec::with_capacity(header.blocks as usize),
             pending: Vec::with_capacity(block_bytes as usize),
@@ -88,7 +107,8 @@ impl<W: Write> ObjectWriter<W> {
     fn block(&mut self) -> Result<(), StoreError> {
         self.audio += self.pending.len() as u64;
         self.wav.update(&self.pending);
-        let mut stored = self.encoder.encode(&self.pending)?;
+        let shape = self.head.call.layout.into();
+        let mut stored = self.encoder.encode(shape, &self.pending, self.effort);
         self.sealer.seal(Part::Block(self.blocks.len() as u32), &mut stored);
         self.out.write_all(&stored)?;
         let check = crc32c::crc32c(&self.pending);

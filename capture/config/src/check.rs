@@ -266,7 +266,7 @@ fn capture(capture: file::Capture, faults: &mut Faults) -> Capture {
     let checked = Capture {
         spool,
         rate: 0,
-        period: seconds(&capture.period_seconds, "period_seconds", 0.125, 0.01..=1.0),
+        period: seconds(&capture.period_seconds, "period_seconds", 0.5, 0.01..=1.0),
         buffer: seconds(&capture.buffer_seconds, "buffer_seconds", 4.0, 0.1..=60.0),
         pre_roll: seconds(&capture.pre_roll_seconds, "pre_roll_seconds", 2.0, 0.0..=60.0),
         rise_time: seconds(&capture.rise_seconds, "rise_seconds", 0.1, 0.02..=2.0),

@@ -54,6 +54,5 @@ impl fmt::Display for ConfigError {
 
 /// The line, counted from 1, on which byte `span.start` of `text` stands.
 pub(crate) fn line_of(text: &str, span: &Range<usize>) -> usize {
-    let end = span.start.min(text.len());
-    1 + text.as_bytes()[..end].iter().filter(|&&byte| byte == b'\n').count()
+    1 + text.char_indices().filter(|&(at, c)| at < span.start && c == '\n').count()
 }

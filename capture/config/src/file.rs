@@ -4,6 +4,7 @@
 use crate::error::{ConfigError, Fault, line_of};
 use crate::{Format, Language, PeriodRule, Trigger};
 use serde::Deserialize;
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 
@@ -130,7 +131,9 @@ fn key_of(path: &serde_path_to_error::Path) -> String {
     let mut key = String::new();
     for segment in path {
         match segment {
-            Segment::Seq { index } => key.push_str(&format!("[{}]", index + 1)),
+            Segment::Seq { index } => {
+                let _ = write!(key, "[{}]", index + 1);
+            }
             Segment::Map { key: name } if name.starts_with("$__") => {}
             Segment::Map { key: name } | Segment::Enum { variant: name } => {
                 if !key.is_empty() {

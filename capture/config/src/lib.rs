@@ -150,7 +150,7 @@ pub struct Capture {
     pub spool: PathBuf,
     /// Frames a second that cards are opened with, Hz. Default 8000.
     pub rate: u32,
-    /// Time between two wake-ups of a device thread. Default 125 ms.
+    /// Time between two wake-ups of a device thread. Default 500 ms.
     pub period: Duration,
     /// Sound that the card holds while the daemon is late. Default 4 s.
     pub buffer: Duration,

@@ -151,7 +151,10 @@ fn watch(
         for path in world.recordings() {
             if !shown.contains(&path) {
                 let below = path.strip_prefix(world.mount())?.display();
-                println!("  {:5.1} s  {below}", begun.elapsed().as_secs_f64());
+                let ended = std::fs::metadata(&path)?.modified()?;
+                let after = ended.elapsed().unwrap_or_default().as_secs_f64();
+                let seconds = begun.elapsed().as_secs_f64();
+                println!("  {seconds:5.1} s  {below}  ({after:.1} s after its end)");
                 shown.push(path);
             }
         }

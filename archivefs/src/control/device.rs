@@ -1,0 +1,245 @@
+//! What the service answers from, and the answers: no HTTP here.
+
+use super::api::{self, FindRequest, FindResponse, Found, Problem, Status, VerifyEvent, VerifyRequest};
+use crate::call::time_of;
+use crate::catalogue::{Catalogue, Filter, Recording};
+use crate::day::Day;
+use crate::findings::Findings;
+use crate::ingest;
+use crate::keys::KeyStatus;
+use crate::vault::Vault;
+use crate::verify::{self, Event};
+use crate::views::{Tree, file_name, top_name};
+use axum::http::StatusCode;
+use chrono::{DateTime, Utc};
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::mpsc;
+use tsuwaroku_config::Config;
+use tsuwaroku_spool::read::Reader;
+
+/// Recordings in an answer when the request does not say.
+const USUAL_LIMIT: u32 = 100;
+/// Threads of a verification: half of the machine stays for the staff.
+const VERIFY_THREADS: usize = 2;
+
+/// What the service answers from.
+pub struct Device {
+    /// The configuration.
+    pub config: Config,
+    /// The catalogue.
+    pub catalogue: Arc<Catalogue>,
+    /// The objects and their keys.
+    pub vault: Vault,
+    /// What is wrong with files.
+    pub findings: Arc<Findings>,
+    /// The spools: that of the capture daemon, that of imports.
+    pub spools: Vec<Reader>,
+    /// How ingest goes.
+    pub ingest: Arc<ingest::Progress>,
+    /// Whether the mount answers.
+    pub mounted: Arc<AtomicBool>,
+    /// When the daemon was started.
+    pub since: DateTime<Utc>,
+    /// The daemon's account.
+    pub own: u32,
+}
+
+impl Device {
+    /// How the device is.
+    pub(super) fn status(&self) -> Result<Status, Problem> {
+        let totals = self.catalogue.totals()?;
+        let ingest = self.ingest.get();
+        let spool = |error: tsuwaroku_spool::SpoolError| {
+            let advice = "check the spool's directory and its disk";
+            let internal = StatusCode::INTERNAL_SERVER_ERROR;
+            Problem::new(internal, "spool", error.to_string(), advice)
+        };
+        let (mut waiting, mut quarantined) = (0, Vec::new());
+        for from in &self.spools {
+            waiting += from.ready().map_err(spool)?.len() as u64;
+            quarantined.extend(from.quarantined().map_err(spool)?);
+        }
+        Ok(Status {
+            archive: self.catalogue.birth().archive,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            since: self.since,
+            mount: self.config.archive.mount.display().to_string(),
+            mounted: self.mounted.load(Ordering::Relaxed),
+            recordings: totals.recordings,
+            seconds: totals.nanoseconds as f64 / 1e9,
+            wav_bytes: totals.wav_bytes,
+            stored_bytes: totals.stored_bytes,
+            free_bytes: free_bytes(&self.config.archive.root),
+            newest: totals.newest.map(time_of),
+            waiting,
+            archived: ingest.archived,
+            trouble: ingest.trouble.map(|(at, reason)| api::Trouble { at: at.into(), reason }),
+            findings: self.findings.list()?.into_iter().map(|(_, finding)| finding).collect(),
+            quarantined: quarantined
+                .into_iter()
+                .map(|entry| api::Quarantined {
+                    name: entry.name,
+                    bytes: entry.bytes,
+                    reason: entry.reason,
+                    since: entry.since.into(),
+                })
+                .collect(),
+        })
+    }
+
+    /// A page of recordings.
+    pub(super) fn find(&self, request: &FindRequest) -> Result<FindResponse, Problem> {
+        let numbers: HashMap<_, _> =
+            self.catalogue.numbers()?.into_iter().map(|n| (n.id, n.number)).collect();
+        let number = match &request.number {
+            None => None,
+            Some(wanted) => Some(*numbers.iter().find(|(_, number)| *number == wanted).map_or_else(
+                || {
+                    let detail = format!("'{}' was never designated", wanted.escape_default());
+                    let advice = "see the table of numbers: tsuwaroku config show";
+                    Err(Problem::new(StatusCode::NOT_FOUND, "no-such-number", detail, advice))
+                },
+                |(id, _)| Ok(id),
+            )?),
+        };
+        let limit = request.limit.unwrap_or(USUAL_LIMIT).clamp(1, api::MOST_FOUND);
+        let filter = Filter {
+            number,
+            start: span(request.from, request.to),
+            other_party: request.other_party.clone(),
+            length: lengths(request.min_seconds, request.max_seconds)?,
+            id: request.id,
+            after: match request.after {
+                Some(id) => Some(self.recording(id)?.key),
+                None => None,
+            },
+        };
+        let mut found = self.catalogue.find(&filter, limit + 1)?;
+        let more = found.len() > limit as usize;
+        found.truncate(limit as usize);
+        let name = |recording: &Recording| numbers.get(&recording.number).cloned();
+        let recordings = found
+            .iter()
+            .map(|recording| self.found(recording, name(recording).unwrap_or_default()))
+            .collect();
+        Ok(FindResponse { recordings, more })
+    }
+
+    fn recording(&self, id: ulid::Ulid) -> Result<Recording, Problem> {
+        self.catalogue.by_id(id)?.ok_or_else(|| {
+            let detail = format!("there is no recording {id}");
+            let advice = "search for it: tsuwaroku find --help";
+            Problem::new(StatusCode::NOT_FOUND, "no-such-recording", detail, advice)
+        })
+    }
+
+    fn found(&self, recording: &Recording, number: String) -> Found {
+        let zone = self.catalogue.birth().time_zone;
+        let day = Day::of(time_of(recording.key.milliseconds() * 1_000_000), zone);
+        let path: PathBuf = [
+            top_name(Tree::ByDate, self.config.archive.names),
+            &format!("{:04}/{:02}/{:02}", day.year(), day.month(), day.day()),
+            &number,
+            &file_name(recording, zone),
+        ]
+        .iter()
+        .collect();
+        let rate = f64::from(recording.layout.rate.max(1));
+        Found {
+            id: recording.id,
+            number,
+            start: time_of(recording.started_at),
+            seconds: recording.frames as f64 / rate,
+            direction: recording.direction,
+            other_party: recording.other_party.clone(),
+            rate: recording.layout.rate,
+            channels: recording.layout.channels,
+            encoding: recording.layout.encoding,
+            gap_seconds: recording.gap_frames as f64 / rate,
+            end: recording.end_reason,
+            sha256: recording.sealed.wav_sha256.iter().fold(String::new(), |mut text, byte| {
+                let _ = write!(text, "{byte:02x}");
+                text
+            }),
+            path: path.display().to_string(),
+        }
+    }
+
+    /// What a verification shall look at.
+    pub(super) fn verify_filter(&self, request: &VerifyRequest) -> Result<Filter, Problem> {
+        let id = match request.recording {
+            Some(id) => Some(self.recording(id)?.id),
+            None => None,
+        };
+        Ok(Filter { start: span(request.from, request.to), id, ..Filter::default() })
+    }
+
+    /// Verifies, and tells `events`; the last one says how it ended.
+    pub(super) fn verify(&self, filter: &Filter, events: &mpsc::Sender<VerifyEvent>) {
+        let mut last = verify::Progress::default();
+        let mut tell = |event: Event| match event {
+            Event::Progress(progress) => {
+                // A caller that reads slowly misses steps, not findings.
+                last = progress;
+                let _ = events.try_send(VerifyEvent::Progress(progress));
+                !events.is_closed()
+            }
+            Event::Finding(finding) => {
+                self.findings.enter(&finding);
+                events.blocking_send(VerifyEvent::Finding(finding)).is_ok()
+            }
+        };
+        let outcome =
+            verify::verify(&self.catalogue, &self.vault, filter, VERIFY_THREADS, &mut tell);
+        let end = match outcome {
+            Ok(()) => VerifyEvent::Done(last),
+            Err(error) => VerifyEvent::Failed(error.to_string()),
+        };
+        // Whoever asked may have gone away.
+        let _ = events.blocking_send(end);
+    }
+
+    /// How the keys are.
+    pub(super) fn keys(&self) -> Result<KeyStatus, Problem> {
+        self.vault.keys().status().map_err(|error| {
+            let advice = "look into the daemon's log: journalctl -u tsuwaroku";
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "keys", error.to_string(), advice)
+        })
+    }
+}
+
+fn span(
+    from: Option<DateTime<Utc>>,
+    to: Option<DateTime<Utc>>,
+) -> Option<std::ops::Range<i64>> {
+    if from.is_none() && to.is_none() {
+        return None;
+    }
+    let end = |time: Option<DateTime<Utc>>, open| time.map_or(open, |t| t.timestamp_millis());
+    Some(end(from, 0)..end(to, i64::MAX))
+}
+
+fn lengths(
+    min: Option<f64>,
+    max: Option<f64>,
+) -> Result<Option<std::ops::RangeInclusive<i64>>, Problem> {
+    if min.is_none() && max.is_none() {
+        return Ok(None);
+    }
+    let nanoseconds = |seconds: f64| (seconds * 1e9) as i64;
+    let (min, max) = (min.unwrap_or(0.0), max.unwrap_or(f64::from(u32::MAX)));
+    if !(min.is_finite() && max.is_finite() && 0.0 <= min && min <= max) {
+        return Err(Problem::bad_request("the lengths are not a span: 0 ≤ least ≤ most"));
+    }
+    Ok(Some(nanoseconds(min)..=nanoseconds(max)))
+}
+
+/// Bytes free for the daemon on the disk of `path`; 0 if the disk does not say.
+fn free_bytes(path: &Path) -> u64 {
+    nix::sys::statvfs::statvfs(path)
+        .map_or(0, |disk| disk.blocks_available() * disk.fragment_size())
+}

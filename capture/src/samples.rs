@@ -1,0 +1,123 @@
+//! Samples in memory, shared by all who need them: written once by a line, then read by its tape and
+//! by the keeper, whichever is the last to let go.
+//!
+//! What lives here: a stretch of a shared buffer, and the pool that such buffers come from and go
+//! back to, so that a running line asks for no memory. What does not: what the samples are of
+//! (`tape`). `line` owns a pool.
+
+use std::collections::VecDeque;
+use std::ops::{Deref, Range};
+use std::sync::Arc;
+
+/// Buffers that a pool keeps at most: enough for any pre-roll. A spool that fails for a while makes
+/// more, and these are given back to the system.
+const MOST_POOLED: usize = 256;
+
+/// A stretch of samples: interleaved, in the spool's encoding, whole frames.
+#[derive(Debug, Clone)]
+pub struct Samples {
+    buffer: Arc<Vec<u8>>,
+    range: Range<usize>,
+}
+
+impl Samples {
+    /// The part `range` of it, in bytes, without a copy.
+    pub fn part(&self, range: Range<usize>) -> Self {
+        assert!(range.end <= self.len(), "no part of the samples");
+        Self {
+            buffer: Arc::clone(&self.buffer),
+            range: self.range.start + range.start..self.range.start + range.end,
+        }
+    }
+}
+
+impl Deref for Samples {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.buffer[self.range.clone()]
+    }
+}
+
+impl PartialEq for Samples {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Samples {}
+
+impl From<Vec<u8>> for Samples {
+    fn from(bytes: Vec<u8>) -> Self {
+        let range = 0..bytes.len();
+        Self {
+            buffer: Arc::new(bytes),
+            range,
+        }
+    }
+}
+
+/// Buffers on their way round: the longest in use comes first, because it is let go first.
+#[derive(Debug, Default)]
+pub struct Pool {
+    buffers: VecDeque<Arc<Vec<u8>>>,
+}
+
+impl Pool {
+    /// What `fill` appends to an empty buffer.
+    pub fn fill(&mut self, fill: impl FnOnce(&mut Vec<u8>)) -> Samples {
+        let mut buffer = self.unused();
+        if let Some(bytes) = Arc::get_mut(&mut buffer) {
+            bytes.clear();
+            fill(bytes);
+        }
+        if self.buffers.len() < MOST_POOLED {
+            self.buffers.push_back(Arc::clone(&buffer));
+        }
+        let range = 0..buffer.len();
+        Samples { buffer, range }
+    }
+
+    /// A buffer that nobody else holds.
+    fn unused(&mut self) -> Arc<Vec<u8>> {
+        match self.buffers.pop_front() {
+            Some(mut oldest) if Arc::get_mut(&mut oldest).is_some() => oldest,
+            Some(oldest) => {
+                self.buffers.push_front(oldest);
+                Arc::default()
+            }
+            None => Arc::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filled(pool: &mut Pool, byte: u8) -> Samples {
+        pool.fill(|bytes| bytes.extend([byte; 4]))
+    }
+
+    #[test]
+    fn a_buffer_is_used_again_once_everyone_has_let_go_of_it() {
+        let mut pool = Pool::default();
+        let first = filled(&mut pool, 1);
+        let part = first.part(1..3);
+        let place = first.as_ptr();
+        let second = filled(&mut pool, 2);
+        drop(first);
+        // A part of the first is still held: it must not change under its holder.
+        let third = filled(&mut pool, 3);
+        assert_eq!((&*part, &*second, &*third), (&[1, 1][..], &[2; 4][..], &[3; 4][..]));
+        drop(part);
+        let fourth = filled(&mut pool, 4);
+        assert_eq!(fourth.as_ptr(), place);
+        assert_eq!((&*second, &*third, &*fourth), (&[2; 4][..], &[3; 4][..], &[4; 4][..]));
+    }
+
+    #[test]
+    fn a_part_of_a_part_is_counted_from_its_beginning() {
+        let samples = Samples::from(vec![0, 1, 2, 3, 4, 5]);
+        assert_eq!(*samples.part(1..5).part(2..3), [3]);
+    }
+}

@@ -1,0 +1,20 @@
+//! What `bench-archive` is made of.
+//!
+//! * [`table`]: a figure, its target, and the table that is printed.
+//! * [`cpu`]: CPU time of this thread, of other programs, of a daemon.
+//! * [`corpus`]: five-minute calls made from Debian's voice prompts; [`g711`]: the values of the
+//!   telephone network's two codes.
+//! * [`codec`]: sizes, encoding, decoding and scrub, in this process, against flac, zstd and
+//!   sha256sum.
+//! * [`ingest`]: the real daemon from spool to mount, its memory, and opening a recording.
+//! * [`catalogue`]: ten million rows.
+//!
+//! A module measures and returns rows; nothing here prints or judges but `table`.
+
+pub mod catalogue;
+pub mod codec;
+pub mod corpus;
+pub mod cpu;
+pub mod g711;
+pub mod ingest;
+pub mod table;
