@@ -78,16 +78,20 @@ impl Key {
         let (nonce, sealed) = wrapped.split_first_chunk().ok_or(DoesNotOpen)?;
         let mut key = Zeroizing::new(sealed.to_vec());
         Sealer::new(self).open(*nonce, purpose, &mut key)?;
-        Ok(Self::from_bytes(key.as_slice().try_into().map_err(|_| DoesNotOpen)?))
+        Ok(Self::from_bytes(
+            key.as_slice().try_into().map_err(|_| DoesNotOpen)?,
+        ))
     }
 
     /// Sixteen hexadecimal digits by which people tell keys apart; they say nothing of the key.
     pub fn fingerprint(&self) -> String {
         let digest = Sha256::new_with_prefix(b"tsuwaroku key fingerprint").chain_update(*self.0);
-        digest.finalize()[..8].iter().fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        digest.finalize()[..8]
+            .iter()
+            .fold(String::new(), |mut text, byte| {
+                let _ = write!(text, "{byte:02x}");
+                text
+            })
     }
 }
 
@@ -120,7 +124,9 @@ impl Sealer {
         context: &[u8],
         message: &mut Vec<u8>,
     ) -> Result<(), DoesNotOpen> {
-        self.0.decrypt_in_place(&Nonce::from(nonce), context, message).map_err(|_| DoesNotOpen)
+        self.0
+            .decrypt_in_place(&Nonce::from(nonce), context, message)
+            .map_err(|_| DoesNotOpen)
     }
 }
 
@@ -129,7 +135,10 @@ mod tests {
     use super::*;
 
     fn unhex(text: &str) -> Vec<u8> {
-        (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+        (0..text.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
+            .collect()
     }
 
     /// Test case 16 of "The Galois/Counter Mode of Operation", which GCM was proposed with.
@@ -159,8 +168,7 @@ mod tests {
     #[test]
     fn deriving_is_hkdf_sha256() {
         let derived = Key::from_bytes([0x0B; 32]).derive(&[1, 2, 3], b"info");
-        let expected =
-            unhex("ef21511c6d9271532cf526295035b58552f2f97cd801193906361fc9bdc7be62");
+        let expected = unhex("ef21511c6d9271532cf526295035b58552f2f97cd801193906361fc9bdc7be62");
         assert_eq!(derived.expose().as_slice(), expected);
     }
 
@@ -168,7 +176,10 @@ mod tests {
     fn a_wrapped_key_opens_only_for_its_purpose() {
         let (outer, inner) = (Key::random().unwrap(), Key::random().unwrap());
         let wrapped = outer.wrap(&inner, b"recording 1").unwrap();
-        assert_eq!(outer.unwrap(&wrapped, b"recording 1").unwrap().expose(), inner.expose());
+        assert_eq!(
+            outer.unwrap(&wrapped, b"recording 1").unwrap().expose(),
+            inner.expose()
+        );
         assert!(outer.unwrap(&wrapped, b"recording 2").is_err());
         assert!(inner.unwrap(&wrapped, b"recording 1").is_err());
         assert!(outer.unwrap(&wrapped[..40], b"recording 1").is_err());
@@ -177,7 +188,11 @@ mod tests {
             changed[at] ^= 1;
             assert!(outer.unwrap(&changed, b"recording 1").is_err(), "byte {at}");
         }
-        assert_ne!(wrapped, outer.wrap(&inner, b"recording 1").unwrap(), "nonces differ");
+        assert_ne!(
+            wrapped,
+            outer.wrap(&inner, b"recording 1").unwrap(),
+            "nonces differ"
+        );
     }
 
     #[test]

@@ -77,7 +77,12 @@ impl std::str::FromStr for Day {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let refuse = || format!("'{}' is not a day: write it as 2026-11-23", text.escape_default());
+        let refuse = || {
+            format!(
+                "'{}' is not a day: write it as 2026-11-23",
+                text.escape_default()
+            )
+        };
         let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").map_err(|_| refuse())?;
         let year = u16::try_from(date.year()).map_err(|_| refuse())?;
         Self::new(year, date.month() as u8, date.day() as u8).ok_or_else(refuse)
@@ -91,7 +96,10 @@ mod tests {
     #[test]
     fn a_day_begins_at_the_offices_midnight() {
         let day = Day::new(2026, 11, 23).unwrap();
-        assert_eq!(day.begins(Tz::Asia__Tokyo).to_rfc3339(), "2026-11-22T15:00:00+00:00");
+        assert_eq!(
+            day.begins(Tz::Asia__Tokyo).to_rfc3339(),
+            "2026-11-22T15:00:00+00:00"
+        );
         let range = day.milliseconds(Tz::Asia__Tokyo);
         assert_eq!(range.end - range.start, 86_400_000);
         let last = DateTime::from_timestamp_millis(range.end - 1).unwrap();
@@ -110,7 +118,10 @@ mod tests {
         let day = |text: &str| text.parse::<Day>().unwrap().milliseconds(zone);
         let (autumn, eve) = (day("2022-10-30"), day("2022-10-29"));
         assert_eq!(eve.end, autumn.start);
-        assert_eq!((eve.end - eve.start) + (autumn.end - autumn.start), 49 * 3_600_000);
+        assert_eq!(
+            (eve.end - eve.start) + (autumn.end - autumn.start),
+            49 * 3_600_000
+        );
     }
 
     #[test]

@@ -2,10 +2,13 @@
 //! still there in `tsuwaroku status`. Fed by verification and by the background scrub.
 
 use crate::catalogue::{Catalogue, CatalogueError};
+use crate::vault::Vault;
 use crate::verify::Finding;
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
+use ulid::Ulid;
 
 /// The findings that are open.
 #[derive(Debug)]
@@ -17,8 +20,15 @@ pub struct Findings {
 impl Findings {
     /// Those that the catalogue remembers.
     pub fn load(catalogue: Arc<Catalogue>) -> Result<Self, CatalogueError> {
-        let findings = Self { catalogue, open: Mutex::default() };
-        let paths = findings.list()?.into_iter().map(|(_, finding)| finding.path).collect();
+        let findings = Self {
+            catalogue,
+            open: Mutex::default(),
+        };
+        let paths = findings
+            .list()?
+            .into_iter()
+            .map(|(_, finding)| finding.path)
+            .collect();
         *findings.lock() = paths;
         Ok(findings)
     }
@@ -29,10 +39,18 @@ impl Findings {
         if self.lock().insert(path.clone()) {
             log::error!("ALARM: {path}: {:?}: {}", finding.problem, finding.detail);
         }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         let content = serde_json::to_string(finding).expect("a finding is plain data");
-        if let Err(error) = self.catalogue.enter_finding(path, now.as_nanos() as i64, content) {
-            log::error!("the finding on {} cannot be remembered: {error}", finding.path);
+        if let Err(error) = self
+            .catalogue
+            .enter_finding(path, now.as_nanos() as i64, content)
+        {
+            log::error!(
+                "the finding on {} cannot be remembered: {error}",
+                finding.path
+            );
         }
     }
 
@@ -44,6 +62,33 @@ impl Findings {
         log::warn!("{path} is good again");
         if let Err(error) = self.catalogue.remove_finding(path.to_owned()) {
             log::error!("the finding on {path} cannot be removed: {error}");
+        }
+    }
+
+    /// The recording `id` was verified and is good, in every tier of `vault`.
+    pub fn clear_recording(&self, vault: &Vault, id: Ulid) {
+        for tier in vault.tiers() {
+            self.clear(&tier.path(id).display().to_string());
+        }
+    }
+
+    /// Whether something is open of the recording `id`.
+    pub fn is_open(&self, vault: &Vault, id: Ulid) -> bool {
+        let open = self.lock();
+        !open.is_empty()
+            && vault
+                .tiers()
+                .iter()
+                .any(|tier| open.contains(&tier.path(id).display().to_string()))
+    }
+
+    /// Clears those on files that belonged to no recording and that somebody has taken away.
+    pub fn clear_vanished(&self) {
+        let Ok(list) = self.list() else { return };
+        for (_, finding) in list {
+            if finding.recording.is_none() && !Path::new(&finding.path).exists() {
+                self.clear(&finding.path);
+            }
         }
     }
 

@@ -59,7 +59,10 @@ impl Progress {
     pub fn get(&self) -> State {
         let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let trouble = inner.troubles.values().min_by_key(|(at, _)| *at).cloned();
-        State { archived: inner.archived, trouble }
+        State {
+            archived: inner.archived,
+            trouble,
+        }
     }
 
     fn change(&self, change: impl FnOnce(&mut Inner)) {
@@ -81,7 +84,11 @@ enum Refusal {
 impl From<EntryFault> for Refusal {
     fn from(fault: EntryFault) -> Self {
         let text = fault.to_string();
-        if fault.is_content() { Self::Content(text) } else { Self::Later(text) }
+        if fault.is_content() {
+            Self::Content(text)
+        } else {
+            Self::Later(text)
+        }
     }
 }
 
@@ -135,7 +142,13 @@ impl Ingest {
         designated: HashSet<String>,
         progress: Arc<Progress>,
     ) -> Self {
-        Self { spool, vault, catalogue, designated, progress }
+        Self {
+            spool,
+            vault,
+            catalogue,
+            designated,
+            progress,
+        }
     }
 
     /// Takes everything that is ready, until `stop` says so. Answers whether some of it has to be
@@ -161,7 +174,9 @@ impl Ingest {
         let spool = self.spool.ready_dir();
         self.progress.change(|inner| match trouble {
             Some(trouble) => {
-                inner.troubles.insert(spool.to_owned(), (SystemTime::now(), trouble));
+                inner
+                    .troubles
+                    .insert(spool.to_owned(), (SystemTime::now(), trouble));
             }
             None => {
                 inner.troubles.remove(spool);
@@ -189,15 +204,22 @@ impl Ingest {
         match refusal {
             Refusal::Later(reason) => Err(reason),
             Refusal::Content(reason) => {
-                log::error!("ALARM: {} goes to quarantine: {reason}", item.path.display());
-                self.spool.quarantine(item, &reason).map_err(|error| error.to_string())
+                log::error!(
+                    "ALARM: {} goes to quarantine: {reason}",
+                    item.path.display()
+                );
+                self.spool
+                    .quarantine(item, &reason)
+                    .map_err(|error| error.to_string())
             }
         }
     }
 
     fn archive(&self, item: &Item) -> Result<Recording, Refusal> {
         if item.id.is_none() {
-            return Err(Refusal::Content("its name is not that of a call: ULID.call".into()));
+            return Err(Refusal::Content(
+                "its name is not that of a call: ULID.call".into(),
+            ));
         }
         let mut entry = Entry::open(&item.path)?;
         let call = Call::of(&entry.check()?);
@@ -216,10 +238,15 @@ impl Ingest {
     fn check(&self, call: &Call) -> Result<(), Refusal> {
         if !self.designated.contains(&call.number) {
             // R2.1: capture does not write such a call; somebody else has, or the table has changed.
-            return Err(Refusal::Content(format!("{} is not a designated number", call.number)));
+            return Err(Refusal::Content(format!(
+                "{} is not a designated number",
+                call.number
+            )));
         }
         if call.id.timestamp_ms() as i64 != call.started_at.div_euclid(1_000_000) {
-            return Err(Refusal::Content("its identity and its start are of other times".into()));
+            return Err(Refusal::Content(
+                "its identity and its start are of other times".into(),
+            ));
         }
         Ok(())
     }
@@ -249,14 +276,19 @@ impl Ingest {
         copy(call, entry, &mut writer)?;
         let (_, sealed) = writer.seal()?;
         if sealed.wav_sha256 != there.sealed.wav_sha256 {
-            return Err(Refusal::Content("another recording has its identity".into()));
+            return Err(Refusal::Content(
+                "another recording has its identity".into(),
+            ));
         }
         match self.vault.open(call.id) {
             Ok(object) if object.wav_sha256() == sealed.wav_sha256 => {}
             Err(VaultError::Store(StoreError::Io(error))) => return Err(error.into()),
             Err(VaultError::Key(error)) => return Err(Refusal::Later(error.to_string())),
             Ok(_) | Err(VaultError::Missing(_) | VaultError::Store(_)) => {
-                log::error!("the object of {} was lost; stored again from the spool", call.id);
+                log::error!(
+                    "the object of {} was lost; stored again from the spool",
+                    call.id
+                );
                 self.store_object(call, wav, entry)?;
             }
         }

@@ -86,8 +86,15 @@ impl Keys {
         let test = table.epoch(TEST_EPOCH)?.ok_or_else(damaged)?;
         master
             .unwrap(&test, &epoch_purpose(archive, TEST_EPOCH))
-            .map_err(|_| KeyError::WrongMaster { found: master.fingerprint() })?;
-        Ok(Self { table, archive, master, epochs: Mutex::default() })
+            .map_err(|_| KeyError::WrongMaster {
+                found: master.fingerprint(),
+            })?;
+        Ok(Self {
+            table,
+            archive,
+            master,
+            epochs: Mutex::default(),
+        })
     }
 
     /// The key of the recording `id`.
@@ -103,15 +110,26 @@ impl Keys {
         }
         let epoch = epoch_of(id);
         let key = Key::random()?;
-        let sealed = self.epoch(epoch, true)?.wrap(&key, &recording_purpose(id))?;
-        self.table.put_key(id, &SealedKey { epoch, sealed: sealed.to_vec() })?;
+        let sealed = self
+            .epoch(epoch, true)?
+            .wrap(&key, &recording_purpose(id))?;
+        self.table.put_key(
+            id,
+            &SealedKey {
+                epoch,
+                sealed: sealed.to_vec(),
+            },
+        )?;
         Ok(key)
     }
 
     /// How the keys are.
     pub fn status(&self) -> Result<KeyStatus, KeyError> {
         let epochs = self.table.count()?;
-        Ok(KeyStatus { master: self.master.fingerprint(), epochs })
+        Ok(KeyStatus {
+            master: self.master.fingerprint(),
+            epochs,
+        })
     }
 
     fn unseal(&self, id: Ulid, sealed: &SealedKey) -> Result<Key, KeyError> {
@@ -130,10 +148,14 @@ impl Keys {
         let purpose = epoch_purpose(self.archive, epoch);
         let damaged = || KeyError::Damaged(format!("the month {epoch}"));
         let key = match self.table.epoch(epoch)? {
-            Some(sealed) => self.master.unwrap(&sealed, &purpose).map_err(|_| damaged())?,
+            Some(sealed) => self
+                .master
+                .unwrap(&sealed, &purpose)
+                .map_err(|_| damaged())?,
             None if create => {
                 let key = Key::random()?;
-                self.table.put_epoch(epoch, &self.master.wrap(&key, &purpose)?)?;
+                self.table
+                    .put_epoch(epoch, &self.master.wrap(&key, &purpose)?)?;
                 key
             }
             None => return Err(damaged()),
@@ -192,7 +214,10 @@ mod tests {
         let master = Key::random().unwrap();
         let (_folder, path) = table(&master);
         let error = Keys::open(&path, ARCHIVE, Key::random().unwrap()).unwrap_err();
-        assert!(error.to_string().contains("restore it from escrow"), "{error}");
+        assert!(
+            error.to_string().contains("restore it from escrow"),
+            "{error}"
+        );
         assert!(Keys::open(&path, Ulid::from_parts(2, 2), master).is_err());
     }
 

@@ -44,12 +44,21 @@ impl Scrub {
         let mut after = self.catalogue.scrubbed()?;
         loop {
             let total = self.catalogue.totals()?.stored_bytes;
-            let page = self.catalogue.find(&Filter { after, ..Filter::default() }, PAGE)?;
+            let page = self.catalogue.find(
+                &Filter {
+                    after,
+                    ..Filter::default()
+                },
+                PAGE,
+            )?;
             let Some(last) = page.last() else { break };
             for recording in &page {
-                let findings = check(&self.vault, recording, Depth::Scrub);
+                // What was found wrong may have been wrong in what it decodes to.
+                let open = self.findings.is_open(&self.vault, recording.id);
+                let depth = if open { Depth::Verify } else { Depth::Scrub };
+                let findings = check(&self.vault, recording, depth);
                 if findings.is_empty() {
-                    self.clear(recording.id);
+                    self.findings.clear_recording(&self.vault, recording.id);
                 }
                 for finding in &findings {
                     self.findings.enter(finding);
@@ -63,18 +72,13 @@ impl Scrub {
             self.note(after)?;
         }
         self.note(None)?;
+        self.findings.clear_vanished();
         rest(LONGEST_REST.min(self.period), stop);
         Ok(())
     }
 
     fn note(&self, up_to: Option<Key>) -> Result<(), CatalogueError> {
         self.catalogue.set_scrubbed(up_to)
-    }
-
-    fn clear(&self, id: ulid::Ulid) {
-        for tier in self.vault.tiers() {
-            self.findings.clear(&tier.path(id).display().to_string());
-        }
     }
 }
 

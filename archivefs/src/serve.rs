@@ -141,7 +141,10 @@ pub fn init(config: &Config, now: DateTime<Utc>, random: u128) -> Result<(Ulid, 
     // Last, because an archive is there when its catalogue is.
     Catalogue::init(
         &places.catalogue(),
-        Birth { archive, time_zone: config.site.time_zone },
+        Birth {
+            archive,
+            time_zone: config.site.time_zone,
+        },
     )?;
     Ok((archive, made))
 }
@@ -158,14 +161,23 @@ pub fn open_vault(config: &Config, archive: Ulid) -> Result<Vault, ServeError> {
 /// Opens the object in `file` with the archive's key for the recording that its name says. Reads
 /// only, so that it may be done beside a running daemon.
 pub fn open_object(config: &Config, file: &Path) -> Result<Object, ServeError> {
-    let named = file.file_stem().and_then(|stem| Ulid::from_string(stem.to_str()?).ok());
+    let named = file
+        .file_stem()
+        .and_then(|stem| Ulid::from_string(stem.to_str()?).ok());
     let id = named.ok_or_else(|| {
-        let reason = format!("{}: its name is not that of an object: ULID.tso", file.display());
+        let reason = format!(
+            "{}: its name is not that of an object: ULID.tso",
+            file.display()
+        );
         ServeError::Io(io::Error::new(io::ErrorKind::InvalidInput, reason))
     })?;
     let places = Places(&config.archive.root);
     let archive = Catalogue::open(&places.catalogue())?.birth().archive;
-    let keys = Keys::open(&places.keys(), archive, load_master(&master_key_path(config))?)?;
+    let keys = Keys::open(
+        &places.keys(),
+        archive,
+        load_master(&master_key_path(config))?,
+    )?;
     Ok(Object::open(file, &keys.get(id)?)?)
 }
 
@@ -182,7 +194,12 @@ pub fn serve(config: Config) -> Result<(), ServeError> {
     let findings = Arc::new(Findings::load(catalogue.clone())?);
     let owners = owners(&config)?;
     let own = owners.uid;
-    let fs = ArchiveFs::new(catalogue.clone(), vault.clone(), config.archive.names, owners);
+    let fs = ArchiveFs::new(
+        catalogue.clone(),
+        vault.clone(),
+        config.archive.names,
+        owners,
+    );
     let signals = signals()?;
     let listener = listen(&config)?;
     let mount = Mount::new(fs, &config.archive.mount)?;
@@ -197,7 +214,11 @@ pub fn serve(config: Config) -> Result<(), ServeError> {
             Reader::open(spool)?,
             vault.clone(),
             catalogue.clone(),
-            config.lines.iter().map(|line| line.number.clone()).collect(),
+            config
+                .lines
+                .iter()
+                .map(|line| line.number.clone())
+                .collect(),
             progress.clone(),
         );
         workers.push(start_ingest(ingest, &spool.join("ready"), stop.clone())?);
@@ -271,17 +292,24 @@ fn check_zone(config: &Config, birth: Birth) -> Result<(), ServeError> {
 }
 
 fn owners(config: &Config) -> Result<Owners, ServeError> {
-    let mut owners =
-        Owners { uid: geteuid().as_raw(), gid: getegid().as_raw(), ..Owners::default() };
+    let mut owners = Owners {
+        uid: geteuid().as_raw(),
+        gid: getegid().as_raw(),
+        ..Owners::default()
+    };
     for (index, line) in config.lines.iter().enumerate() {
-        let Some(name) = &line.reader_group else { continue };
+        let Some(name) = &line.reader_group else {
+            continue;
+        };
         let group = Group::from_name(name).map_err(io::Error::from)?;
         let group = group.ok_or_else(|| ServeError::Setting {
             path: config.path.clone(),
             key: format!("line[{}].reader_group", index + 1),
             message: format!("there is no group '{name}' here; make it with: groupadd {name}"),
         })?;
-        owners.readers.insert(line.number.clone(), group.gid.as_raw());
+        owners
+            .readers
+            .insert(line.number.clone(), group.gid.as_raw());
     }
     Ok(owners)
 }
@@ -298,8 +326,10 @@ fn signals() -> io::Result<UnixStream> {
 
 fn listen(config: &Config) -> Result<std::os::unix::net::UnixListener, ServeError> {
     let socket = &config.archive.socket;
-    service::listen(socket)
-        .map_err(|error| ServeError::Socket { socket: socket.clone(), error })
+    service::listen(socket).map_err(|error| ServeError::Socket {
+        socket: socket.clone(),
+        error,
+    })
 }
 
 fn control(
@@ -327,19 +357,23 @@ fn start_ingest(
 ) -> io::Result<std::thread::JoinHandle<()>> {
     let news = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
     news.add_watch(ready, AddWatchFlags::IN_MOVED_TO)?;
-    std::thread::Builder::new().name("ingest".into()).spawn(move || {
-        while !stop.load(Ordering::Relaxed) {
-            if ingest.run(&stop) {
-                std::thread::sleep(REST);
-            } else {
-                wait_for_news(&news);
+    std::thread::Builder::new()
+        .name("ingest".into())
+        .spawn(move || {
+            while !stop.load(Ordering::Relaxed) {
+                if ingest.run(&stop) {
+                    std::thread::sleep(REST);
+                } else {
+                    wait_for_news(&news);
+                }
             }
-        }
-    })
+        })
 }
 
 fn start_scrub(scrub: Scrub, stop: Arc<AtomicBool>) -> io::Result<std::thread::JoinHandle<()>> {
-    std::thread::Builder::new().name("scrub".into()).spawn(move || scrub.run(&stop))
+    std::thread::Builder::new()
+        .name("scrub".into())
+        .spawn(move || scrub.run(&stop))
 }
 
 /// Until something is published in the spool, or a beat has passed: news can be lost, so ingest

@@ -40,7 +40,10 @@ impl Vault {
     /// There is no tier.
     pub fn new(tiers: Vec<Store>, keys: Arc<Keys>) -> Self {
         assert!(!tiers.is_empty(), "a vault has a primary tier");
-        Self { tiers: tiers.into(), keys }
+        Self {
+            tiers: tiers.into(),
+            keys,
+        }
     }
 
     /// Where new recordings go.
@@ -80,7 +83,16 @@ impl Vault {
     pub fn copies(&self, id: Ulid) -> Result<Vec<Copy<'_>>, VaultError> {
         let key = self.keys.get(id)?;
         let has = |tier: &&Store| tier.path(id).exists();
-        Ok(self.tiers.iter().filter(has).map(|tier| Copy { tier, key: key.clone(), id }).collect())
+        Ok(self
+            .tiers
+            .iter()
+            .filter(has)
+            .map(|tier| Copy {
+                tier,
+                key: key.clone(),
+                id,
+            })
+            .collect())
     }
 }
 

@@ -82,6 +82,8 @@ pub enum Event {
     Progress(Progress),
     /// Something is wrong.
     Finding(Finding),
+    /// Nothing is wrong with this recording.
+    Good(Ulid),
 }
 
 /// What a verification tells its events to; answers whether to go on.
@@ -101,10 +103,20 @@ pub fn verify(
     tell: Tell<'_>,
 ) -> Result<(), CatalogueError> {
     let everything = *filter == Filter::default();
-    let total = if everything { catalogue.totals()?.recordings } else { count(catalogue, filter)? };
+    let total = if everything {
+        catalogue.totals()?.recordings
+    } else {
+        count(catalogue, filter)?
+    };
     let run = Run {
         vault,
-        state: Mutex::new((Progress { total, ..Progress::default() }, tell)),
+        state: Mutex::new((
+            Progress {
+                total,
+                ..Progress::default()
+            },
+            tell,
+        )),
         stop: AtomicBool::new(false),
     };
     let (rows, waiting) = sync_channel::<Recording>(threads * 4);
@@ -118,7 +130,11 @@ pub fn verify(
         send_rows(catalogue, filter, &rows, &run.stop)
     })?;
     if everything && !run.stop.load(Ordering::Relaxed) {
-        let tell = run.state.into_inner().unwrap_or_else(PoisonError::into_inner).1;
+        let tell = run
+            .state
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+            .1;
         orphans(catalogue, vault, tell)?;
     }
     Ok(())
@@ -134,7 +150,10 @@ struct Run<'a> {
 impl Run<'_> {
     fn work(&self, waiting: &Mutex<Receiver<Recording>>) {
         loop {
-            let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let next = waiting
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .recv();
             let Ok(recording) = next else { return };
             if !self.stop.load(Ordering::Relaxed) && !self.look_at(&recording) {
                 self.stop.store(true, Ordering::Relaxed);
@@ -149,7 +168,11 @@ impl Run<'_> {
         let (progress, tell) = &mut *state;
         progress.checked += 1;
         progress.bytes += recording.sealed.wav_bytes;
-        findings.into_iter().all(|finding| tell(Event::Finding(finding)))
+        let good = findings.is_empty();
+        findings
+            .into_iter()
+            .all(|finding| tell(Event::Finding(finding)))
+            && (!good || tell(Event::Good(recording.id)))
             && tell(Event::Progress(*progress))
     }
 }
@@ -160,7 +183,9 @@ fn count(catalogue: &Catalogue, filter: &Filter) -> Result<u64, CatalogueError> 
     loop {
         let page = catalogue.find(&filter, PAGE)?;
         count += page.len() as u64;
-        let Some(last) = page.last() else { return Ok(count) };
+        let Some(last) = page.last() else {
+            return Ok(count);
+        };
         filter.after = Some(last.key);
     }
 }
@@ -174,7 +199,9 @@ fn send_rows(
     let mut filter = filter.clone();
     loop {
         let page = catalogue.find(&filter, PAGE)?;
-        let Some(last) = page.last() else { return Ok(()) };
+        let Some(last) = page.last() else {
+            return Ok(());
+        };
         filter.after = Some(last.key);
         for recording in page {
             if stop.load(Ordering::Relaxed) || rows.send(recording).is_err() {
@@ -196,13 +223,20 @@ pub fn check(vault: &Vault, recording: &Recording, depth: Depth) -> Vec<Finding>
         Err(error) => return vec![finding(id, &home, Problem::Unreadable, error.to_string())],
     };
     if copies.is_empty() {
-        return vec![finding(id, &home, Problem::Missing, "no tier has the object".into())];
+        return vec![finding(
+            id,
+            &home,
+            Problem::Missing,
+            "no tier has the object".into(),
+        )];
     }
     let (good, bad): (Vec<_>, Vec<_>) = copies
         .into_iter()
         .map(|copy| (check_copy(&copy, recording, depth), copy))
         .partition(|(problem, _)| problem.is_none());
-    let wrong = bad.into_iter().filter_map(|(problem, copy)| Some((problem?, copy)));
+    let wrong = bad
+        .into_iter()
+        .filter_map(|(problem, copy)| Some((problem?, copy)));
     wrong
         .map(|((problem, detail), copy)| {
             let mut found = finding(id, &copy.tier.path(recording.id), problem, detail);
@@ -224,23 +258,24 @@ fn repair(bad: &Copy<'_>, good: &Copy<'_>, found: &mut Finding) {
     }
 }
 
-fn check_copy(
-    copy: &Copy<'_>,
-    recording: &Recording,
-    depth: Depth,
-) -> Option<(Problem, String)> {
+fn check_copy(copy: &Copy<'_>, recording: &Recording, depth: Depth) -> Option<(Problem, String)> {
     let look = |object: &Object| match depth {
         Depth::Scrub => object.scrub(),
         Depth::Verify => object.verify(),
     };
-    match copy.open().and_then(|object| look(&object).map(|()| object)) {
+    match copy
+        .open()
+        .and_then(|object| look(&object).map(|()| object))
+    {
         Ok(object) if is_of(&object, recording) => None,
-        Ok(_) => {
-            Some((Problem::Exchanged, "its digest is not the one in the catalogue".to_owned()))
-        }
-        Err(StoreError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
-            Some((Problem::Missing, "the object is not in the store".to_owned()))
-        }
+        Ok(_) => Some((
+            Problem::Exchanged,
+            "its digest is not the one in the catalogue".to_owned(),
+        )),
+        Err(StoreError::Io(error)) if error.kind() == io::ErrorKind::NotFound => Some((
+            Problem::Missing,
+            "the object is not in the store".to_owned(),
+        )),
         Err(error) if error.is_transient() => Some((Problem::Unreadable, error.to_string())),
         Err(error) => Some((Problem::Damaged, error.to_string())),
     }
@@ -254,14 +289,12 @@ fn is_of(object: &Object, recording: &Recording) -> bool {
 }
 
 /// Files of the tiers that no recording stands for.
-fn orphans(
-    catalogue: &Catalogue,
-    vault: &Vault,
-    tell: Tell<'_>,
-) -> Result<(), CatalogueError> {
+fn orphans(catalogue: &Catalogue, vault: &Vault, tell: Tell<'_>) -> Result<(), CatalogueError> {
     for tier in vault.tiers() {
         for path in tier.objects() {
-            let Some(found) = orphan(catalogue, tier, path)? else { continue };
+            let Some(found) = orphan(catalogue, tier, path)? else {
+                continue;
+            };
             if !tell(Event::Finding(found)) {
                 return Ok(());
             }
@@ -282,16 +315,32 @@ fn orphan(
             let detail = "no recording has this file".to_owned();
             Some(finding(None, &path, Problem::Orphan, detail))
         }
-        Err(error) => Some(finding(None, Path::new(""), Problem::Unreadable, error.to_string())),
+        Err(error) => Some(finding(
+            None,
+            Path::new(""),
+            Problem::Unreadable,
+            error.to_string(),
+        )),
     })
 }
 
 fn is_known(catalogue: &Catalogue, store: &Store, path: &Path) -> Result<bool, CatalogueError> {
-    let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-    let Ok(id) = Ulid::from_string(stem) else { return Ok(false) };
+    let stem = path
+        .file_stem()
+        .and_then(|stem| stem.to_str())
+        .unwrap_or_default();
+    let Ok(id) = Ulid::from_string(stem) else {
+        return Ok(false);
+    };
     Ok(store.path(id) == path && catalogue.by_id(id)?.is_some())
 }
 
 fn finding(id: Option<Ulid>, path: &Path, problem: Problem, detail: String) -> Finding {
-    Finding { recording: id, path: path.display().to_string(), problem, detail, repaired: false }
+    Finding {
+        recording: id,
+        path: path.display().to_string(),
+        problem,
+        detail,
+        repaired: false,
+    }
 }

@@ -98,8 +98,12 @@ fn bext(call: &Call, zone: Tz) -> Vec<u8> {
 /// `text` in ASCII, cut or filled with NUL to `width` bytes.
 fn field(body: &mut Vec<u8>, text: &str, width: usize) {
     let end = body.len() + width;
-    body.extend(text.chars().map(|c| if c.is_ascii() { c as u8 } else { b'?' }).take(width));
+    body.extend(text.chars().map(|c| ascii(c) as u8).take(width));
     body.resize(end, 0);
+}
+
+fn ascii(c: char) -> char {
+    if c.is_ascii() { c } else { '?' }
 }
 
 fn frames_since_midnight(call: &Call, zone: Tz) -> u64 {
@@ -125,7 +129,11 @@ fn coding_history(call: &Call) -> String {
         Encoding::S16 | Encoding::S24 | Encoding::S32 => "linear",
     };
     let (rate, bits) = (layout.rate, layout.encoding.bytes() * 8);
-    format!("A=PCM,F={rate},W={bits},M={mode},T={text}; {}\r\n", call.recorder)
+    let history = format!(
+        "A=PCM,F={rate},W={bits},M={mode},T={text}; {}\r\n",
+        call.recorder
+    );
+    history.chars().map(ascii).collect()
 }
 
 fn format(call: &Call) -> Vec<u8> {
@@ -176,7 +184,11 @@ mod tests {
             ended_at: started_at,
             frames,
             pre_roll: 0,
-            layout: Layout { rate: 8000, channels: 1, encoding },
+            layout: Layout {
+                rate: 8000,
+                channels: 1,
+                encoding,
+            },
             direction: Direction::Unknown,
             other_party: None,
             gaps: vec![],
@@ -200,7 +212,10 @@ mod tests {
             let wav = Frame::around(&call, Tz::Asia__Tokyo);
             let total = wav.before.len() as u64 + call.audio_bytes() + wav.after.len() as u64;
             assert_eq!(u64::from(u32_at(&wav.before, 4)), total - 8);
-            assert_eq!(u64::from(u32_at(&wav.before, wav.before.len() - 4)), call.audio_bytes());
+            assert_eq!(
+                u64::from(u32_at(&wav.before, wav.before.len() - 4)),
+                call.audio_bytes()
+            );
             assert_eq!(total % 2, 0);
         }
     }
@@ -215,6 +230,14 @@ mod tests {
         let reference = u64::from_le_bytes(bext[338..346].try_into().unwrap());
         assert_eq!(reference, (10 * 3600 + 15 * 60 + 30) * 8000 + 2000);
         assert_eq!(&bext[346..348], &[1, 0]);
+        let foreign = Call {
+            recorder: "録音 1".into(),
+            ..call(Encoding::S16, 8)
+        };
+        let wav = Frame::around(&foreign, Tz::Asia__Tokyo).before;
+        assert!(
+            wav[20 + 602..20 + 602 + 50].is_ascii() && wav.windows(4).any(|four| four == b"?? 1")
+        );
     }
 
     #[test]
@@ -225,6 +248,9 @@ mod tests {
         assert_eq!(&wav[12..16], b"ds64");
         let riff = u64::from_le_bytes(wav[20..28].try_into().unwrap());
         assert_eq!(riff, wav.len() as u64 + limit * 2 - 8);
-        assert_eq!(u64::from_le_bytes(wav[28..36].try_into().unwrap()), limit * 2);
+        assert_eq!(
+            u64::from_le_bytes(wav[28..36].try_into().unwrap()),
+            limit * 2
+        );
     }
 }

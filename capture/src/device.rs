@@ -13,8 +13,9 @@ use std::thread::Thread;
 use std::time::Duration;
 use tsuwaroku_spool::record::GapCause;
 
-/// How long a read waits before the thread looks whether it shall stop.
-const PATIENCE: Duration = Duration::from_millis(250);
+/// How long a read waits before the thread looks whether it shall stop: longer than a usual period,
+/// so that it only wakes for audio, and shorter than a stopping worker waits for the last of it.
+const PATIENCE: Duration = Duration::from_millis(600);
 /// The worker is woken when so much audio waits for it, in parts of a second.
 const WAKE_PARTS: u64 = 2;
 /// Memory of a card's queue, bytes, within the bounds of [`SLOTS`].

@@ -154,7 +154,7 @@ impl<E: Entry> Kept<E> {
                 Piece::Audio(samples) => entry.audio(samples)?,
                 Piece::Gap { frames, cause } => entry.gap(*frames, *cause)?,
             }
-            self.unsynced_frames += frames_of(&part.piece, self.start.frame_bytes());
+            self.unsynced_frames += part.piece.frames(self.start.frame_bytes());
             self.unsynced.extend(self.todo.pop_front());
             self.unsynced_since.get_or_insert(now);
         }
@@ -169,8 +169,8 @@ impl<E: Entry> Kept<E> {
 
     /// What was appended is durable: it need not be kept in memory.
     fn settle(&mut self) {
-        for part in std::mem::take(&mut self.unsynced) {
-            self.frames += frames_of(&part.piece, self.start.frame_bytes());
+        for part in self.unsynced.drain(..) {
+            self.frames += part.piece.frames(self.start.frame_bytes());
             match part.piece {
                 Piece::Audio(samples) => self.waiting.less(samples.len() as u64),
                 Piece::Gap { frames, .. } => {
@@ -296,7 +296,7 @@ impl<E: Entry> Kept<E> {
             .todo
             .iter()
             .chain(&self.unsynced)
-            .map(|part| frames_of(&part.piece, self.start.frame_bytes()))
+            .map(|part| part.piece.frames(self.start.frame_bytes()))
             .sum();
         log::error!(
             "{}: {:.1} s of recording {} are lost: the spool could not be written before the \
@@ -315,12 +315,5 @@ impl Part {
             Piece::Audio(samples) => samples.len(),
             Piece::Gap { .. } => 0,
         }
-    }
-}
-
-fn frames_of(piece: &Piece, frame_bytes: usize) -> u64 {
-    match piece {
-        Piece::Audio(samples) => (samples.len() / frame_bytes) as u64,
-        Piece::Gap { frames, .. } => *frames,
     }
 }

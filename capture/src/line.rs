@@ -10,6 +10,7 @@ use crate::keep::Message;
 use crate::kept::Waiting;
 use crate::level::{SILENCE, Sums};
 use crate::sample::{self, Picker};
+use crate::samples::Pool;
 use crate::source::{Params, Period};
 use crate::tape::{Piece, Tape};
 use crate::ulids;
@@ -44,7 +45,7 @@ pub struct Line {
     hand_over: u64,
     most_waiting: u64,
     waiting: Waiting,
-    scratch: Vec<u8>,
+    pool: Pool,
     call: Option<Running>,
     /// For the keeper; the worker takes it there.
     outbox: Vec<Message>,
@@ -79,7 +80,7 @@ impl Line {
             hand_over: frames_in(HAND_OVER, params.rate),
             most_waiting: frames_in(PATIENCE, params.rate) * frame_bytes as u64,
             waiting: Waiting::default(),
-            scratch: Vec::new(),
+            pool: Pool::default(),
             call: None,
             outbox: Vec::new(),
             template,
@@ -88,22 +89,29 @@ impl Line {
 
     /// Hears the good frames of `period`.
     pub fn audio(&mut self, period: &Period, anchor: &Anchor) {
+        let mut pool = std::mem::take(&mut self.pool);
+        let mut events = Vec::new();
+        let samples = pool.fill(|out| self.hear(period, out, &mut events));
+        self.pool = pool;
+        self.tape.audio(samples);
+        self.carry_out(events, anchor);
+        self.part_with(anchor);
+    }
+
+    /// Appends the line's samples of `period` to `out`, and judges each block that they fill.
+    fn hear(&mut self, period: &Period, out: &mut Vec<u8>, events: &mut Vec<Event>) {
         let mut from = period.from;
         let end = period.from + period.frames;
         while from < end {
             let frames = (end - from).min(self.block - self.filled);
-            self.scratch.clear();
-            let out = &mut self.scratch;
             self.picker
                 .pick(&period.bytes, from, frames, out, &mut self.sums);
-            self.tape.audio(&self.scratch);
             self.filled += frames;
             from += frames;
             if self.filled == self.block {
-                self.close_block(anchor);
+                events.append(&mut self.judge());
             }
         }
-        self.part_with(anchor);
     }
 
     /// Notes `frames` frames of lost audio.
@@ -123,11 +131,16 @@ impl Line {
         self.end(self.tape.end(), EndReason::Shutdown, anchor);
     }
 
-    /// Judges the frames measured so far, a whole block or the part before a gap.
+    /// Judges the part of a block before a gap or the end.
     fn close_block(&mut self, anchor: &Anchor) {
-        if self.filled == 0 {
-            return;
+        if self.filled > 0 {
+            let events = self.judge();
+            self.carry_out(events, anchor);
         }
+    }
+
+    /// Judges the frames measured so far.
+    fn judge(&mut self) -> Vec<Event> {
         let bits = self.full_scale_bits;
         let levels = self
             .sums
@@ -135,8 +148,7 @@ impl Line {
             .map(|sums| std::mem::take(sums).level(bits));
         let loudest = levels.fold(SILENCE, i32::max);
         let frames = std::mem::take(&mut self.filled) as u64;
-        let events = self.detector.block(frames, loudest);
-        self.carry_out(events, anchor);
+        self.detector.block(frames, loudest)
     }
 
     fn carry_out(&mut self, events: Vec<Event>, anchor: &Anchor) {
@@ -211,10 +223,7 @@ impl Line {
     fn give(&mut self, to: u64, anchor: &Anchor) {
         let Some(mut call) = self.call else { return };
         for piece in self.tape.read(call.next, to) {
-            let frames = match &piece {
-                Piece::Audio(samples) => (samples.len() / self.template.frame_bytes()) as u64,
-                Piece::Gap { frames, .. } => *frames,
-            };
+            let frames = piece.frames(self.template.frame_bytes());
             if self.has_room(&piece) {
                 self.tell_unkept(&mut call, anchor);
                 self.send(Message::Piece {

@@ -26,6 +26,7 @@ mod line;
 mod path_tests;
 mod port;
 mod sample;
+mod samples;
 mod source;
 mod tape;
 mod ulids;

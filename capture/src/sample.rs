@@ -57,22 +57,14 @@ impl Layout {
 pub struct Picker {
     layout: Layout,
     /// The line's channels in the order of the recording, counted from 0.
-    channels: Vec<usize>,
+    channels: Vec<u16>,
 }
 
 impl Picker {
     /// A picker of `channels` (counted from 1, each at most `layout.channels`).
     pub fn new(layout: Layout, channels: &[u16]) -> Self {
-        let channels = channels
-            .iter()
-            .map(|channel| usize::from(*channel) - 1)
-            .collect();
+        let channels = channels.iter().map(|channel| channel - 1).collect();
         Self { layout, channels }
-    }
-
-    /// Channels of the line.
-    pub fn lanes(&self) -> usize {
-        self.channels.len()
     }
 
     /// Appends frames `from .. from + frames` of `period` to `out`: interleaved samples of the
@@ -89,24 +81,23 @@ impl Picker {
         match self.layout.format {
             Format::S16_LE => self.copy::<2, 2>(period, from, frames, out, sums, s16),
             Format::S24_3LE => self.copy::<3, 3>(period, from, frames, out, sums, s24),
-            Format::S24_LE => {
-                self.copy::<4, 3>(period, from, frames, out, sums, |[a, b, c, _]| s24(&[*a, *b, *c]))
-            }
-            Format::S32_LE => {
-                self.copy::<4, 4>(period, from, frames, out, sums, |[_, b, c, d]| s24(&[*b, *c, *d]))
-            }
-            Format::MU_LAW => {
-                self.copy::<1, 1>(period, from, frames, out, sums, |[code]| g711(&MU_LAW, *code))
-            }
+            Format::S24_LE => self.copy::<4, 3>(period, from, frames, out, sums, |[a, b, c, _]| {
+                s24([a, b, c])
+            }),
+            Format::S32_LE => self.copy::<4, 4>(period, from, frames, out, sums, |[_, b, c, d]| {
+                s24([b, c, d])
+            }),
+            Format::MU_LAW => self.copy::<1, 1>(period, from, frames, out, sums, |[code]| {
+                g711(&MU_LAW, code)
+            }),
             Format::A_LAW => {
-                self.copy::<1, 1>(period, from, frames, out, sums, |[code]| g711(&A_LAW, *code))
+                self.copy::<1, 1>(period, from, frames, out, sums, |[code]| g711(&A_LAW, code));
             }
         }
     }
 
     /// The samples, `STORED` bytes in the card's memory of which the first `KEPT` are kept; compiled
-    /// for each format: the hot path of the daemon. It measures the first of each pair of frames:
-    /// only a tone of half the rate would escape.
+    /// for each format.
     fn copy<const STORED: usize, const KEPT: usize>(
         &self,
         period: &[u8],
@@ -114,36 +105,86 @@ impl Picker {
         frames: usize,
         out: &mut Vec<u8>,
         sums: &mut [Sums],
-        value: impl Fn(&[u8; STORED]) -> i32,
+        value: impl Fn([u8; STORED]) -> i32,
     ) {
         let (samples, _) = period.as_chunks::<STORED>();
+        let lanes = self.channels.len();
         let base = out.len();
-        out.resize(base + frames * self.lanes() * KEPT, 0);
+        out.resize(base + frames * lanes * KEPT, 0);
         let (kept, _) = out[base..].as_chunks_mut::<KEPT>();
         for (lane, (channel, sums)) in self.channels.iter().zip(sums).enumerate() {
             let (first, step) = self.place(*channel, from);
-            let mut at = first;
-            for kept in kept.iter_mut().skip(lane).step_by(self.lanes()) {
-                kept.copy_from_slice(&samples[at][..KEPT]);
-                at += step;
-            }
-            let (mut sum, mut squares) = (0_i64, 0_u64);
-            for stored in samples[first..].iter().step_by(2 * step).take(frames.div_ceil(2)) {
-                let value = i64::from(value(stored));
-                sum += value;
-                squares += (value * value) as u64;
-            }
+            let from = &samples[first..];
+            let (sum, squares) = if lanes == 1 {
+                copy_alone(from, step, kept, &value)
+            } else {
+                let places = kept.iter_mut().skip(lane).step_by(lanes);
+                copy_to(from.iter().step_by(step.into()), places, &value)
+            };
             sums.add(frames.div_ceil(2), sum, squares);
         }
     }
 
     /// The place of the sample of `channel` in `frame`, and the way to its next, in samples.
-    fn place(&self, channel: usize, frame: usize) -> (usize, usize) {
+    fn place(&self, channel: u16, frame: usize) -> (usize, u16) {
+        let channels = self.layout.channels;
         match self.layout.plane {
-            None => (frame * self.layout.channels + channel, self.layout.channels),
-            Some(plane) => (channel * plane + frame, 1),
+            None => (frame * channels + usize::from(channel), channels as u16),
+            Some(plane) => (usize::from(channel) * plane + frame, 1),
         }
     }
+}
+
+/// Copies one sample of `samples` to each place in `kept`. Measures the first of each pair (only a
+/// tone of half the rate would escape): gives the sum of the values, and that of their squares.
+fn copy_to<'a, const STORED: usize, const KEPT: usize>(
+    samples: impl Iterator<Item = &'a [u8; STORED]>,
+    kept: impl Iterator<Item = &'a mut [u8; KEPT]>,
+    value: impl Fn([u8; STORED]) -> i32,
+) -> (i64, u64) {
+    let (mut sum, mut squares) = (0, 0);
+    for (n, (kept, sample)) in kept.zip(samples).enumerate() {
+        kept.copy_from_slice(&sample[..KEPT]);
+        if n % 2 == 0 {
+            let value = i64::from(value(*sample));
+            sum += value;
+            squares += (value * value) as u64;
+        }
+    }
+    (sum, squares)
+}
+
+/// The same for samples that lie `step` apart, and nothing between the places: the hot path of the
+/// daemon. Takes four frames at a time, and checks the bounds once for them: that this is enough, the
+/// compiler sees by the narrow types.
+fn copy_alone<const STORED: usize, const KEPT: usize>(
+    samples: &[[u8; STORED]],
+    step: u16,
+    kept: &mut [[u8; KEPT]],
+    value: impl Fn([u8; STORED]) -> i32,
+) -> (i64, u64) {
+    let step = usize::from(step);
+    let (mut sum, mut squares) = (0, 0);
+    let mut next = 0_u32;
+    let (fours, rest) = kept.as_chunks_mut::<4>();
+    for four in fours {
+        let at = next as usize;
+        assert!(
+            at + 3 * step < samples.len(),
+            "the period is shorter than it says"
+        );
+        let [a, b, c, d] = [0, step, 2 * step, 3 * step].map(|way| &samples[at + way]);
+        for (kept, sample) in four.iter_mut().zip([a, b, c, d]) {
+            kept.copy_from_slice(&sample[..KEPT]);
+        }
+        let (first, second) = (i64::from(value(*a)), i64::from(value(*c)));
+        sum += first + second;
+        squares += (first * first + second * second) as u64;
+        next += 4 * step as u32;
+    }
+    let left = samples.iter().skip(next as usize).step_by(step);
+    let (sum_left, squares_left) = copy_to(left, rest.iter_mut(), value);
+    (sum + sum_left, squares + squares_left)
 }
 
 /// Bits of full scale of the values that levels are measured on: 15, or 23 for the wide formats.
@@ -155,12 +196,12 @@ pub const fn full_scale_bits(format: Format) -> u32 {
 }
 
 /// A sample's value, on the scale of [`full_scale_bits`]; for measuring only.
-fn s16(stored: &[u8; 2]) -> i32 {
-    i32::from(i16::from_le_bytes(*stored))
+fn s16(stored: [u8; 2]) -> i32 {
+    i32::from(i16::from_le_bytes(stored))
 }
 
-fn s24([low, middle, high]: &[u8; 3]) -> i32 {
-    i32::from_le_bytes([0, *low, *middle, *high]) >> 8
+fn s24([low, middle, high]: [u8; 3]) -> i32 {
+    i32::from_le_bytes([0, low, middle, high]) >> 8
 }
 
 fn g711(table: &[i16; 256], code: u8) -> i32 {

@@ -9,9 +9,8 @@ use std::collections::VecDeque;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
-/// Buffers that a pool keeps at most: enough for any pre-roll. A spool that fails for a while makes
-/// more, and these are given back to the system.
-const MOST_POOLED: usize = 256;
+/// Buffers that a pool keeps unused; what a failing spool held beyond them goes back to the system.
+const SPARE: usize = 8;
 
 /// A stretch of samples: interleaved, in the spool's encoding, whole frames.
 #[derive(Debug, Clone)]
@@ -65,28 +64,27 @@ pub struct Pool {
 impl Pool {
     /// What `fill` appends to an empty buffer.
     pub fn fill(&mut self, fill: impl FnOnce(&mut Vec<u8>)) -> Samples {
-        let mut buffer = self.unused();
+        let mut buffer = self.unused().unwrap_or_default();
         if let Some(bytes) = Arc::get_mut(&mut buffer) {
             bytes.clear();
             fill(bytes);
         }
-        if self.buffers.len() < MOST_POOLED {
-            self.buffers.push_back(Arc::clone(&buffer));
-        }
+        self.buffers.push_back(Arc::clone(&buffer));
         let range = 0..buffer.len();
         Samples { buffer, range }
     }
 
     /// A buffer that nobody else holds.
-    fn unused(&mut self) -> Arc<Vec<u8>> {
-        match self.buffers.pop_front() {
-            Some(mut oldest) if Arc::get_mut(&mut oldest).is_some() => oldest,
-            Some(oldest) => {
-                self.buffers.push_front(oldest);
-                Arc::default()
-            }
-            None => Arc::default(),
+    fn unused(&mut self) -> Option<Arc<Vec<u8>>> {
+        if self.is_unused(SPARE) {
+            self.buffers.pop_front();
         }
+        self.is_unused(0).then(|| self.buffers.pop_front())?
+    }
+
+    fn is_unused(&mut self, place: usize) -> bool {
+        let buffer = self.buffers.get_mut(place);
+        buffer.is_some_and(|buffer| Arc::get_mut(buffer).is_some())
     }
 }
 
@@ -108,11 +106,27 @@ mod tests {
         drop(first);
         // A part of the first is still held: it must not change under its holder.
         let third = filled(&mut pool, 3);
-        assert_eq!((&*part, &*second, &*third), (&[1, 1][..], &[2; 4][..], &[3; 4][..]));
+        assert_eq!(
+            (&*part, &*second, &*third),
+            (&[1, 1][..], &[2; 4][..], &[3; 4][..])
+        );
         drop(part);
         let fourth = filled(&mut pool, 4);
         assert_eq!(fourth.as_ptr(), place);
-        assert_eq!((&*second, &*third, &*fourth), (&[2; 4][..], &[3; 4][..], &[4; 4][..]));
+        assert_eq!(
+            (&*second, &*third, &*fourth),
+            (&[2; 4][..], &[3; 4][..], &[4; 4][..])
+        );
+    }
+
+    #[test]
+    fn what_was_held_for_long_goes_back_to_the_system() {
+        let mut pool = Pool::default();
+        drop((0..100).map(|_| filled(&mut pool, 1)).collect::<Vec<_>>());
+        for _ in 0..100 {
+            filled(&mut pool, 2);
+        }
+        assert_eq!(pool.buffers.len(), SPARE);
     }
 
     #[test]

@@ -75,7 +75,10 @@ impl Tape {
     pub fn gap(&mut self, frames: u64, cause: GapCause) {
         self.end += frames;
         match self.pieces.back_mut() {
-            Some(Piece::Gap { frames: last, cause: of }) if *of == cause => *last += frames,
+            Some(Piece::Gap {
+                frames: last,
+                cause: of,
+            }) if *of == cause => *last += frames,
             _ if frames > 0 => self.pieces.push_back(Piece::Gap { frames, cause }),
             _ => {}
         }
@@ -90,7 +93,8 @@ impl Tape {
             let gone = frames.min(start - self.start);
             self.start += gone;
             if gone < frames {
-                self.pieces.push_front(first.part(gone, frames, self.frame_bytes));
+                self.pieces
+                    .push_front(first.part(gone, frames, self.frame_bytes));
             }
         }
     }
@@ -99,15 +103,23 @@ impl Tape {
     /// gap in it is one piece.
     pub fn read(&self, from: u64, to: u64) -> Vec<Piece> {
         let mut read = Vec::new();
+        let mut audio = Vec::new();
         let mut at = self.start;
         for piece in &self.pieces {
             let end = at + piece.frames(self.frame_bytes);
             let (first, last) = (at.max(from), end.min(to));
             if first < last {
-                append(&mut read, piece.part(first - at, last - at, self.frame_bytes));
+                match piece.part(first - at, last - at, self.frame_bytes) {
+                    Piece::Audio(samples) => audio.push(samples),
+                    gap @ Piece::Gap { .. } => {
+                        read.extend(joined(&mut audio));
+                        read.push(gap);
+                    }
+                }
             }
             at = end;
         }
+        read.extend(joined(&mut audio));
         read
     }
 }
@@ -134,14 +146,19 @@ impl Piece {
     }
 }
 
-/// Appends a piece; audio next to audio becomes one, by a copy.
-fn append(pieces: &mut Vec<Piece>, piece: Piece) {
-    match (pieces.last_mut(), &piece) {
-        (Some(Piece::Audio(last)), Piece::Audio(samples)) => {
-            *last = [&**last, &**samples].concat().into();
-        }
-        _ => pieces.push(piece),
-    }
+/// Takes all of `audio` as one piece, by a copy if it is more than one.
+fn joined(audio: &mut Vec<Samples>) -> Option<Piece> {
+    let samples = match audio.len() {
+        0 | 1 => audio.pop()?,
+        _ => audio
+            .iter()
+            .map(|samples| &**samples)
+            .collect::<Vec<_>>()
+            .concat()
+            .into(),
+    };
+    audio.clear();
+    Some(Piece::Audio(samples))
 }
 
 #[cfg(test)]
@@ -205,8 +222,8 @@ mod tests {
                 match kind {
                     0 => {
                         let samples: Vec<u8> = (0..count).map(|n| (model.len() + n) as u8).collect();
+                        model.extend(samples.iter().copied().map(Some));
                         tape.audio(samples.into());
-                        model.extend(samples.into_iter().map(Some));
                     }
                     1 => {
                         tape.gap(count as u64, GapCause::Queue);

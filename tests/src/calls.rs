@@ -4,7 +4,7 @@
 use crate::noise::idle;
 use crate::office::LINES;
 use std::path::{Path, PathBuf};
-use tsuwaroku_spool::{EndReason, Encoding, GapCause, SpoolError, Start, Writer};
+use tsuwaroku_spool::{Encoding, EndReason, GapCause, SpoolError, Start, Writer};
 use ulid::Ulid;
 
 /// Frames a second of the calls made here, Hz.
@@ -32,7 +32,9 @@ impl MadeCall {
         Self {
             id: Ulid::from_parts(milliseconds, u128::from(n) << 8 | 0x5A),
             number: line.number.to_owned(),
-            samples: (0..RATE as u64 + n % 97).map(|at| idle(1, RATE, n * 100_000 + at)).collect(),
+            samples: (0..u64::from(RATE) + n % 97)
+                .map(|at| idle(1, RATE, n * 100_000 + at))
+                .collect(),
             gap: None,
         }
     }
@@ -66,7 +68,10 @@ impl MadeCall {
             recorder: "tsuwaroku-tests".into(),
         })?;
         let bytes = |samples: &[i16]| -> Vec<u8> {
-            samples.iter().flat_map(|sample| sample.to_le_bytes()).collect()
+            samples
+                .iter()
+                .flat_map(|sample| sample.to_le_bytes())
+                .collect()
         };
         match self.gap {
             None => call.audio(&bytes(&self.samples))?,

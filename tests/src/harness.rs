@@ -323,6 +323,7 @@ fn configuration(world: &World, capture_settings: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::card::SampleCard;
 
     /// The stand-in for the card by itself, with alsa-utils in the daemon's place.
     #[test]

@@ -43,8 +43,7 @@ impl Archive {
 
     fn json(&self, arguments: &[&str]) -> Value {
         let output = self.world.tsuwaroku(arguments).unwrap();
-        serde_json::from_slice(&output.stdout)
-            .unwrap_or_else(|error| panic!("{error}: {output:?}"))
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
     }
 }
 
@@ -90,7 +89,12 @@ fn assert_archived(world: &World, calls: &[MadeCall]) {
     let found = recorded(world);
     assert_eq!(found.len(), calls.len());
     for call in calls {
-        assert_eq!(found.get(&call.id.to_string()), Some(&call.recorded()), "{}", call.id);
+        assert_eq!(
+            found.get(&call.id.to_string()),
+            Some(&call.recorded()),
+            "{}",
+            call.id
+        );
     }
 }
 
@@ -112,14 +116,20 @@ fn calls_become_files_in_both_trees() {
     let by_number = files(&archive.world.mount().join("by-number"));
     assert_eq!(by_date.len(), 9);
     let inodes = |paths: &[PathBuf]| {
-        let mut inodes: Vec<u64> =
-            paths.iter().map(|path| fs::metadata(path).unwrap().ino()).collect();
+        let mut inodes: Vec<u64> = paths
+            .iter()
+            .map(|path| fs::metadata(path).unwrap().ino())
+            .collect();
         inodes.sort_unstable();
         inodes
     };
     assert_eq!(inodes(&by_date), inodes(&by_number));
     let below = by_date[0].strip_prefix(archive.world.mount()).unwrap();
-    assert!(below.starts_with("by-date/2026/11/23/06-6458-1132"), "{}", below.display());
+    assert!(
+        below.starts_with("by-date/2026/11/23/06-6458-1132"),
+        "{}",
+        below.display()
+    );
     assert!(archive.serve.stop_well(&archive.world));
 }
 
@@ -139,28 +149,69 @@ fn nothing_can_be_changed() {
     fs::write(&there, "x").unwrap();
     let time = nix::sys::time::TimeSpec::new(1, 0);
     let setxattr = || {
-        let status = Command::new("setfattr").args(["-n", "user.x", "-v", "1"]).arg(&file).output();
+        let status = Command::new("setfattr")
+            .args(["-n", "user.x", "-v", "1"])
+            .arg(&file)
+            .output();
         let said = String::from_utf8(status.unwrap().stderr).unwrap();
-        if said.contains("Read-only file system") { Err(Errno::EROFS) } else { Ok(()) }
+        if said.contains("Read-only file system") {
+            Err(Errno::EROFS)
+        } else {
+            Ok(())
+        }
     };
     let refused: Vec<(&str, nix::Result<()>)> = vec![
-        ("create", open(&new, OFlag::O_CREAT | OFlag::O_WRONLY, Mode::S_IRWXU).map(drop)),
-        ("write", open(&file, OFlag::O_WRONLY, Mode::empty()).map(drop)),
-        ("read and write", open(&file, OFlag::O_RDWR, Mode::empty()).map(drop)),
-        ("append", open(&file, OFlag::O_WRONLY | OFlag::O_APPEND, Mode::empty()).map(drop)),
-        ("open to truncate", open(&file, OFlag::O_WRONLY | OFlag::O_TRUNC, Mode::empty()).map(drop)),
+        (
+            "create",
+            open(&new, OFlag::O_CREAT | OFlag::O_WRONLY, Mode::S_IRWXU).map(drop),
+        ),
+        (
+            "write",
+            open(&file, OFlag::O_WRONLY, Mode::empty()).map(drop),
+        ),
+        (
+            "read and write",
+            open(&file, OFlag::O_RDWR, Mode::empty()).map(drop),
+        ),
+        (
+            "append",
+            open(&file, OFlag::O_WRONLY | OFlag::O_APPEND, Mode::empty()).map(drop),
+        ),
+        (
+            "open to truncate",
+            open(&file, OFlag::O_WRONLY | OFlag::O_TRUNC, Mode::empty()).map(drop),
+        ),
         ("truncate", nix::unistd::truncate(&file, 0)),
         ("unlink", nix::unistd::unlink(&file)),
-        ("rmdir", nix::unistd::unlinkat(AT_FDCWD, dir, UnlinkatFlags::RemoveDir)),
-        ("rename", nix::fcntl::renameat(AT_FDCWD, &file, AT_FDCWD, &new)),
-        ("rename a directory", nix::fcntl::renameat(AT_FDCWD, dir, AT_FDCWD, &new)),
-        ("link", nix::unistd::linkat(AT_FDCWD, &file, AT_FDCWD, &new, LinkatFlags::empty())),
+        (
+            "rmdir",
+            nix::unistd::unlinkat(AT_FDCWD, dir, UnlinkatFlags::RemoveDir),
+        ),
+        (
+            "rename",
+            nix::fcntl::renameat(AT_FDCWD, &file, AT_FDCWD, &new),
+        ),
+        (
+            "rename a directory",
+            nix::fcntl::renameat(AT_FDCWD, dir, AT_FDCWD, &new),
+        ),
+        (
+            "link",
+            nix::unistd::linkat(AT_FDCWD, &file, AT_FDCWD, &new, LinkatFlags::empty()),
+        ),
         ("symlink", nix::unistd::symlinkat(&there, AT_FDCWD, &new)),
         ("mkdir", mkdirat(AT_FDCWD, &new, Mode::S_IRWXU)),
         ("mknod", mknod(&new, SFlag::S_IFIFO, Mode::S_IRWXU, 0)),
-        ("chmod", fs::set_permissions(&file, fs::Permissions::from_mode(0o777)).map_err(errno)),
+        (
+            "chmod",
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o777))
+                .map_err(|error| errno(&error)),
+        ),
         ("chown", nix::unistd::chown(&file, Some(1.into()), None)),
-        ("utimens", utimensat(AT_FDCWD, &file, &time, &time, UtimensatFlags::FollowSymlink)),
+        (
+            "utimens",
+            utimensat(AT_FDCWD, &file, &time, &time, UtimensatFlags::FollowSymlink),
+        ),
         ("setxattr", setxattr()),
     ];
     for (attempt, outcome) in refused {
@@ -169,7 +220,7 @@ fn nothing_can_be_changed() {
     assert_archived(&archive.world, &calls(1));
 }
 
-fn errno(error: std::io::Error) -> nix::errno::Errno {
+fn errno(error: &std::io::Error) -> nix::errno::Errno {
     nix::errno::Errno::from_raw(error.raw_os_error().unwrap_or(0))
 }
 
@@ -188,9 +239,20 @@ fn other_peoples_programs_read_it() {
 
     let raw = archive.world.path().join("sox.raw");
     run("sox", &[file.as_os_str(), raw.as_os_str()]);
-    assert_eq!(fs::read(&raw).unwrap(), Wav::parse(&whole).unwrap().data(), "sox");
+    assert_eq!(
+        fs::read(&raw).unwrap(),
+        Wav::parse(&whole).unwrap().data(),
+        "sox"
+    );
 
-    let arguments = ["-v", "error", "-show_streams", "-show_format", "-of", "json"];
+    let arguments = [
+        "-v",
+        "error",
+        "-show_streams",
+        "-show_format",
+        "-of",
+        "json",
+    ];
     let mut arguments: Vec<_> = arguments.iter().map(std::ffi::OsStr::new).collect();
     arguments.push(file.as_os_str());
     let probed: Value = serde_json::from_slice(&run("ffprobe", &arguments).stdout).unwrap();
@@ -200,19 +262,42 @@ fn other_peoples_programs_read_it() {
     assert_eq!(probed["format"]["tags"]["date"], "2026-11-23");
 
     let told = String::from_utf8(run("sndfile-info", &[file.as_os_str()]).stdout).unwrap();
-    assert!(told.contains(&format!("Frames      : {}", calls[0].samples.len())), "{told}");
+    assert!(
+        told.contains(&format!("Frames      : {}", calls[0].samples.len())),
+        "{told}"
+    );
     let told = run("sndfile-info", &["--broadcast".as_ref(), file.as_os_str()]).stdout;
     let told = String::from_utf8(told).unwrap();
-    assert!(told.contains(&format!("Origination ref          : {}", calls[0].id)), "{told}");
-    assert!(told.contains("Origination date         : 2026-11-23"), "{told}");
+    assert!(
+        told.contains(&format!("Origination ref          : {}", calls[0].id)),
+        "{told}"
+    );
+    assert!(
+        told.contains("Origination date         : 2026-11-23"),
+        "{told}"
+    );
 
     let backup = archive.world.path().join("backup");
     let rsync = |count: usize| {
         let from = format!("{}/by-date", mount.display());
-        let output = run("rsync", &["-a".as_ref(), "--itemize-changes".as_ref(), from.as_ref(),
-            backup.as_os_str()]);
+        let output = run(
+            "rsync",
+            &[
+                "-a".as_ref(),
+                "--itemize-changes".as_ref(),
+                from.as_ref(),
+                backup.as_os_str(),
+            ],
+        );
         let changes = String::from_utf8(output.stdout).unwrap();
-        assert_eq!(changes.lines().filter(|line| line.starts_with(">f")).count(), count, "{changes}");
+        assert_eq!(
+            changes
+                .lines()
+                .filter(|line| line.starts_with(">f"))
+                .count(),
+            count,
+            "{changes}"
+        );
         changes
     };
     rsync(5);
@@ -257,22 +342,44 @@ fn find_and_status_say_what_there_is() {
     let calls = calls(8);
     archive.archive(&calls);
     let found = archive.json(&["find", "--json"]);
-    let ids: Vec<_> = found.as_array().unwrap().iter().map(|f| f["id"].as_str().unwrap()).collect();
+    let ids: Vec<_> = found
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|f| f["id"].as_str().unwrap())
+        .collect();
     let expected: Vec<_> = calls.iter().map(|call| call.id.to_string()).collect();
     assert_eq!(ids, expected);
     for recording in found.as_array().unwrap() {
-        let path = archive.world.mount().join(recording["path"].as_str().unwrap());
+        let path = archive
+            .world
+            .mount()
+            .join(recording["path"].as_str().unwrap());
         let digest = String::from_utf8(run("sha256sum", &[path.as_os_str()]).stdout).unwrap();
         assert_eq!(&digest[..64], recording["sha256"].as_str().unwrap());
-        let attribute = run("getfattr", &["--only-values".as_ref(), "-n".as_ref(),
-            "user.tsuwaroku.sha256".as_ref(), path.as_os_str()]);
+        let attribute = run(
+            "getfattr",
+            &[
+                "--only-values".as_ref(),
+                "-n".as_ref(),
+                "user.tsuwaroku.sha256".as_ref(),
+                path.as_os_str(),
+            ],
+        );
         assert_eq!(attribute.stdout, digest.as_bytes()[..64]);
     }
     let count = |arguments: &[&str]| {
-        archive.json(&[&["find", "--json"], arguments].concat()).as_array().unwrap().len()
+        archive
+            .json(&[&["find", "--json"], arguments].concat())
+            .as_array()
+            .unwrap()
+            .len()
     };
     assert_eq!(count(&["--number", "06-6458-7160"]), 2);
-    assert_eq!(count(&["--from", "2026-11-23T10:02", "--to", "2026-11-23T10:05"]), 3);
+    assert_eq!(
+        count(&["--from", "2026-11-23T10:02", "--to", "2026-11-23T10:05"]),
+        3
+    );
     assert_eq!(count(&["--to", "2026-11-22"]), 0);
     assert_eq!(count(&["--from", "2026-11-23", "--to", "2026-11-23"]), 8);
     assert_eq!(count(&["--min", "2"]), 0);
@@ -282,7 +389,10 @@ fn find_and_status_say_what_there_is() {
     assert_eq!(status["recordings"], 8);
     assert_eq!(status["waiting"], 0);
     assert_eq!(status["mounted"], true);
-    let unknown = archive.world.tsuwaroku(&["find", "--number", "0000"]).unwrap();
+    let unknown = archive
+        .world
+        .tsuwaroku(&["find", "--number", "0000"])
+        .unwrap();
     assert_eq!(unknown.status.code(), Some(1));
     let said = String::from_utf8(unknown.stderr).unwrap();
     assert!(said.contains("config show"), "{said}");
@@ -297,7 +407,8 @@ fn damage_is_found_and_not_served() {
     assert_eq!(clean.status.code(), Some(0), "{clean:?}");
     let objects = files(&archive.world.root().join("primary/objects"));
     assert_eq!(objects.len(), 4);
-    let mut bytes = fs::read(&objects[0]).unwrap();
+    let whole: Vec<Vec<u8>> = objects.iter().map(|path| fs::read(path).unwrap()).collect();
+    let mut bytes = whole[0].clone();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     fs::set_permissions(&objects[0], fs::Permissions::from_mode(0o600)).unwrap();
@@ -308,14 +419,25 @@ fn damage_is_found_and_not_served() {
     let output = archive.world.tsuwaroku(&["verify", "--json"]).unwrap();
     assert_eq!(output.status.code(), Some(1));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let mut problems: Vec<_> = report["findings"].as_array().unwrap().iter()
-        .map(|finding| finding["problem"].as_str().unwrap()).collect();
+    let mut problems: Vec<_> = report["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|finding| finding["problem"].as_str().unwrap())
+        .collect();
     problems.sort_unstable();
     assert_eq!(problems, ["damaged", "damaged", "missing", "orphan"]);
     assert_eq!(report["progress"]["checked"], 4);
     let status = archive.json(&["status", "--json"]);
-    assert_eq!(status["findings"].as_array().unwrap().len(), 4, "they stay until mended");
-    assert_eq!(archive.world.tsuwaroku(&["status"]).unwrap().status.code(), Some(1));
+    assert_eq!(
+        status["findings"].as_array().unwrap().len(),
+        4,
+        "they stay until mended"
+    );
+    assert_eq!(
+        archive.world.tsuwaroku(&["status"]).unwrap().status.code(),
+        Some(1)
+    );
     let mut readable = 0;
     for path in archive.world.recordings() {
         match fs::read(&path) {
@@ -324,6 +446,21 @@ fn damage_is_found_and_not_served() {
         }
     }
     assert_eq!(readable, 1);
+
+    // Restored from a backup, and verified again: nothing is left to look at.
+    for (path, bytes) in objects.iter().zip(&whole) {
+        let _ = fs::remove_file(path);
+        fs::write(path, bytes).unwrap();
+    }
+    fs::remove_file(archive.world.root().join("primary/objects/stray")).unwrap();
+    assert_eq!(
+        archive.world.tsuwaroku(&["verify"]).unwrap().status.code(),
+        Some(0)
+    );
+    assert_eq!(
+        archive.world.tsuwaroku(&["status"]).unwrap().status.code(),
+        Some(0)
+    );
 }
 
 /// Junk in the spool goes to quarantine with a reason that status shows, and holds nothing up.
@@ -339,14 +476,19 @@ fn bad_entries_are_quarantined_and_the_rest_goes_on() {
     let whole = |n: u64| fs::read(MadeCall::nth(n).publish(&made).unwrap()).unwrap();
     let name = |n: u64| format!("{}.call", MadeCall::nth(n).id);
     let undesignated = {
-        let call = MadeCall { number: "06-0000-0000".into(), ..MadeCall::nth(16) };
+        let call = MadeCall {
+            number: "06-0000-0000".into(),
+            ..MadeCall::nth(16)
+        };
         fs::read(call.publish(&made).unwrap()).unwrap()
     };
     let mut altered = whole(12);
     let middle = altered.len() / 2;
     altered[middle] ^= 0x10;
     let truncated = whole(13)[..9000].to_vec();
-    let random: Vec<u8> = (0..5000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let random: Vec<u8> = (0..5000_u32)
+        .map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect();
     let bad = [
         (name(10), random),
         (name(11), Vec::new()),
@@ -367,20 +509,32 @@ fn bad_entries_are_quarantined_and_the_rest_goes_on() {
     wait_for("the spool to be emptied", LIMIT, || {
         files(&ready).is_empty().then_some(())
     });
-    wait_for("the good calls", LIMIT, || (archive.world.recordings().len() == 3).then_some(()));
+    wait_for("the good calls", LIMIT, || {
+        (archive.world.recordings().len() == 3).then_some(())
+    });
     assert_archived(&archive.world, &good);
     let status = archive.json(&["status", "--json"]);
     let quarantined = status["quarantined"].as_array().unwrap();
-    let names: Vec<_> = quarantined.iter().map(|q| q["name"].as_str().unwrap()).collect();
+    let names: Vec<_> = quarantined
+        .iter()
+        .map(|q| q["name"].as_str().unwrap())
+        .collect();
     for (name, _) in &bad {
         assert!(names.contains(&name.as_str()), "{name} is not in {names:?}");
     }
     assert_eq!(quarantined.len(), bad.len() + 3, "{quarantined:?}");
-    assert!(quarantined.iter().all(|q| !q["reason"].as_str().unwrap().is_empty()));
+    assert!(
+        quarantined
+            .iter()
+            .all(|q| !q["reason"].as_str().unwrap().is_empty())
+    );
     let table = archive.world.tsuwaroku(&["status"]).unwrap();
     assert_eq!(table.status.code(), Some(1), "somebody has to look");
     let table = String::from_utf8(table.stdout).unwrap();
-    assert!(table.contains("06-0000-0000 is not a designated number"), "{table}");
+    assert!(
+        table.contains("06-0000-0000 is not a designated number"),
+        "{table}"
+    );
 }
 
 /// A second entry with an archived identity: the same again is taken for what it is, another is not.
@@ -398,7 +552,10 @@ fn an_identity_is_never_taken_over() {
         (!status["quarantined"].as_array()?.is_empty()).then_some(status)
     });
     let reason = status["quarantined"][0]["reason"].as_str().unwrap();
-    assert!(reason.contains("another recording has its identity"), "{reason}");
+    assert!(
+        reason.contains("another recording has its identity"),
+        "{reason}"
+    );
     assert_archived(&archive.world, &[call]);
 }
 
@@ -417,8 +574,12 @@ fn ingest_survives_fifty_kills() {
         serve.kill();
         serve = start(&world);
     }
-    wait_for("the spool to be emptied", LIMIT, || world.ready().is_empty().then_some(()));
-    wait_for("all calls", LIMIT, || (world.recordings().len() == calls.len()).then_some(()));
+    wait_for("the spool to be emptied", LIMIT, || {
+        world.ready().is_empty().then_some(())
+    });
+    wait_for("all calls", LIMIT, || {
+        (world.recordings().len() == calls.len()).then_some(())
+    });
     assert_archived(&world, &calls);
     let verified = world.tsuwaroku(&["verify", "--json"]).unwrap();
     assert_eq!(verified.status.code(), Some(0), "{verified:?}");
@@ -436,7 +597,9 @@ fn a_full_disk_loses_nothing() {
     let _serve = start(&world);
     fs::write(root.join("ballast"), vec![1; 1 << 20]).unwrap();
     let mut call = MadeCall::nth(0);
-    call.samples = (0..8000 * 240_i64).map(|n| (n * n * 7919 % 65_521) as i16).collect();
+    call.samples = (0..8000 * 240_i64)
+        .map(|n| (n * n * 7919 % 65_521) as i16)
+        .collect();
     publish(&world, std::slice::from_ref(&call));
     wait_for("status to tell of it", LIMIT, || {
         let output = world.tsuwaroku(&["status"]).unwrap();
@@ -446,7 +609,9 @@ fn a_full_disk_loses_nothing() {
     assert_eq!(world.ready().len(), 1, "it stays in the spool");
     assert!(world.recordings().is_empty());
     tmpfs.grow("64m");
-    wait_for("the call to be archived", LIMIT, || (world.recordings().len() == 1).then_some(()));
+    wait_for("the call to be archived", LIMIT, || {
+        (world.recordings().len() == 1).then_some(())
+    });
     assert_archived(&world, &[call]);
     let output = world.tsuwaroku(&["status"]).unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
@@ -458,14 +623,26 @@ struct Tmpfs(PathBuf);
 impl Tmpfs {
     fn mount(at: &Path, size: &str) -> Self {
         let options = format!("size={size}");
-        run("mount", &["-t".as_ref(), "tmpfs".as_ref(), "-o".as_ref(), options.as_ref(),
-            "tmpfs".as_ref(), at.as_os_str()]);
+        run(
+            "mount",
+            &[
+                "-t".as_ref(),
+                "tmpfs".as_ref(),
+                "-o".as_ref(),
+                options.as_ref(),
+                "tmpfs".as_ref(),
+                at.as_os_str(),
+            ],
+        );
         Self(at.to_owned())
     }
 
     fn grow(&self, size: &str) {
         let options = format!("remount,size={size}");
-        run("mount", &["-o".as_ref(), options.as_ref(), self.0.as_os_str()]);
+        run(
+            "mount",
+            &["-o".as_ref(), options.as_ref(), self.0.as_os_str()],
+        );
     }
 }
 
@@ -482,13 +659,18 @@ fn stopping_with_readers_unmounts() {
     let mut long = MadeCall::nth(0);
     long.samples = vec![7; 8000 * 60];
     publish(&world, &[long]);
-    wait_for("the call", LIMIT, || (world.recordings().len() == 1).then_some(()));
+    wait_for("the call", LIMIT, || {
+        (world.recordings().len() == 1).then_some(())
+    });
     let mut reader = File::open(world.recordings().remove(0)).unwrap();
     reader.read_exact(&mut [0; 100]).unwrap();
     assert!(serve.stop_well(&world));
     reader.seek(SeekFrom::Start(900_000)).unwrap();
     let mut rest = Vec::new();
-    assert!(reader.read_to_end(&mut rest).is_err(), "nobody is left to read from");
+    assert!(
+        reader.read_to_end(&mut rest).is_err(),
+        "nobody is left to read from"
+    );
     drop(reader);
     let serve = start(&world);
     assert_eq!(world.recordings().len(), 1);
@@ -507,7 +689,11 @@ fn what_cannot_be_served_is_refused_with_what_to_do() {
     refused(69, "tsuwaroku init");
     assert!(world.tsuwaroku(&["init"]).unwrap().status.success());
     let again = world.tsuwaroku(&["init"]).unwrap();
-    assert!(String::from_utf8(again.stderr).unwrap().contains("there is an archive already"));
+    assert!(
+        String::from_utf8(again.stderr)
+            .unwrap()
+            .contains("there is an archive already")
+    );
 
     let serve = start(&world);
     refused(69, "another tsuwaroku serves this archive");
@@ -528,7 +714,10 @@ fn what_cannot_be_served_is_refused_with_what_to_do() {
         fs::write(world.config(), config.replacen(from, to, 1)).unwrap();
     };
     with("[site]", "[site]\ntime_zone = \"Europe/Paris\"");
-    refused(78, "site.time_zone: is Europe/Paris, but the archive was made with Asia/Tokyo");
+    refused(
+        78,
+        "site.time_zone: is Europe/Paris, but the archive was made with Asia/Tokyo",
+    );
     with("[[line]]", "[[line]]\nreader_group = \"no-such-group\"");
     refused(78, "groupadd no-such-group");
     with("[site]", "[sight]");
@@ -543,9 +732,17 @@ fn the_master_key_is_asked_for() {
     let status = archive.json(&["keys", "status", "--json"]);
     assert_eq!(status["epochs"], serde_json::json!([[202_611, 2]]));
     let object = files(&archive.world.root().join("primary/objects")).remove(0);
-    let dumped = archive.world.command("tsuwaroku").args(["object", "dump"]).arg(&object).output();
+    let dumped = archive
+        .world
+        .command("tsuwaroku")
+        .args(["object", "dump"])
+        .arg(&object)
+        .output();
     let dumped = String::from_utf8(dumped.unwrap().stdout).unwrap();
-    assert!(dumped.contains("06-6458-1132") && dumped.contains("every block opens"), "{dumped}");
+    assert!(
+        dumped.contains("06-6458-1132") && dumped.contains("every block opens"),
+        "{dumped}"
+    );
     let Archive { world, serve } = archive;
     assert!(serve.stop_well(&world));
 
@@ -561,9 +758,17 @@ fn the_master_key_is_asked_for() {
     refused("chmod 400");
     fs::remove_file(&key).unwrap();
     refused("restore it from escrow");
-    let sealed = world.command("tsuwaroku").args(["object", "dump"]).arg(&object).output().unwrap();
+    let sealed = world
+        .command("tsuwaroku")
+        .args(["object", "dump"])
+        .arg(&object)
+        .output()
+        .unwrap();
     let sealed = String::from_utf8(sealed.stdout).unwrap();
-    assert!(sealed.contains("sealed: ") && !sealed.contains("06-6458"), "{sealed}");
+    assert!(
+        sealed.contains("sealed: ") && !sealed.contains("06-6458"),
+        "{sealed}"
+    );
 
     let other = World::new().unwrap();
     assert!(other.tsuwaroku(&["init"]).unwrap().status.success());
@@ -588,10 +793,20 @@ fn the_stores_bytes_tell_nothing() {
     archive.archive(&calls);
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&archive.world.root()), 0o700);
-    let audio: Vec<u8> = calls[0].samples[1000..1016].iter().flat_map(|s| s.to_le_bytes()).collect();
+    let audio: Vec<u8> = calls[0].samples[1000..1016]
+        .iter()
+        .flat_map(|s| s.to_le_bytes())
+        .collect();
     for path in files(&archive.world.root().join("primary/objects")) {
         let bytes = fs::read(&path).unwrap();
-        for secret in [&audio[..], b"6458", b"RIFF", b"rate", b"silence", b"tsuwaroku-tests"] {
+        for secret in [
+            &audio[..],
+            b"6458",
+            b"RIFF",
+            b"rate",
+            b"silence",
+            b"tsuwaroku-tests",
+        ] {
             let found = bytes.windows(secret.len()).any(|window| window == secret);
             assert!(!found, "{} holds {secret:?}", path.display());
         }
@@ -609,7 +824,12 @@ fn a_stranger_is_refused() {
     let program = archive.world.path().join("tsuwaroku");
     fs::copy(command.get_program(), &program).unwrap();
     command = archive.world.command_of(&program);
-    let output = command.arg("status").uid(65_534).gid(65_534).output().unwrap();
+    let output = command
+        .arg("status")
+        .uid(65_534)
+        .gid(65_534)
+        .output()
+        .unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(77), "{said}");
     assert!(said.contains("nobody has no role that allows it"), "{said}");
@@ -633,14 +853,20 @@ fn the_control_service_answers_problems() {
     assert!(unknown.starts_with("HTTP/1.1 404"), "{unknown}");
     assert!(unknown.contains("application/problem+json"), "{unknown}");
     let query = ask(format!("GET /v1/recordings?colour=red {head}\r\n").as_bytes());
-    assert!(query.starts_with("HTTP/1.1 400") && query.contains("colour"), "{query}");
+    assert!(
+        query.starts_with("HTTP/1.1 400") && query.contains("colour"),
+        "{query}"
+    );
     let method = ask(format!("DELETE /v1/recordings {head}\r\n").as_bytes());
     assert!(method.starts_with("HTTP/1.1 405"), "{method}");
     let body = ask(format!("POST /v1/verify {head}content-length: 5\r\n\r\n{{{{{{{{{{").as_bytes());
     assert!(body.starts_with("HTTP/1.1 400"), "{body}");
     let huge = format!("POST /v1/verify {head}content-length: 9000000\r\n\r\n");
     let huge = ask(&[huge.as_bytes(), &vec![b' '; 9_000_000]].concat());
-    assert!(huge.starts_with("HTTP/1.1 413") && huge.contains("problem+json"), "{huge}");
+    assert!(
+        huge.starts_with("HTTP/1.1 413") && huge.contains("problem+json"),
+        "{huge}"
+    );
     let garbage = ask(b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n");
     assert!(garbage.starts_with("HTTP/1.1 400"), "{garbage}");
     assert_eq!(archive.json(&["status", "--json"])["recordings"], 0);

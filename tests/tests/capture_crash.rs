@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tsuwaroku_spool::{Entry, EndReason, Summary};
+use tsuwaroku_spool::{EndReason, Entry, Summary};
 use tsuwaroku_tests::card::{CHANNELS, RATE};
 use tsuwaroku_tests::harness::{World, files, wait_for};
 use tsuwaroku_tests::recorded::Recorded;
@@ -47,16 +47,25 @@ fn make_card(path: &Path, seconds: u64) -> u64 {
 /// The frame at which `samples` were played on `channel`, if they were.
 fn played_at(places: &BTreeMap<[i16; 8], u64>, channel: u16, samples: &[i16]) -> Option<u64> {
     let begin = *places.get(samples.first_chunk()?)?;
-    let same = samples.iter().zip(begin..).all(|(&heard, frame)| heard == sample(channel, frame));
+    let same = samples
+        .iter()
+        .zip(begin..)
+        .all(|(&heard, frame)| heard == sample(channel, frame));
     same.then_some(begin)
 }
 
 fn now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as i64
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_nanos() as i64
 }
 
 fn summary(path: &Path) -> Summary {
-    Entry::open(path).unwrap().check().unwrap_or_else(|error| panic!("{error}"))
+    Entry::open(path)
+        .unwrap()
+        .check()
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 #[test]
@@ -88,15 +97,22 @@ fn kill_again_and_again(raw: &Path, frames: u64, seed: u64) {
         std::thread::sleep(Duration::from_millis(moment));
         capture.kill();
         let at = now();
-        let running = files(&incoming).into_iter().filter(|path| path.extension().is_some());
+        let running = files(&incoming)
+            .into_iter()
+            .filter(|path| path.extension().is_some());
         killed.extend(running.map(|path| (world.spool().join("ready").join(name(&path)), at)));
     }
     let capture = world.start_capture().unwrap();
     for (path, _) in &killed {
-        wait_for("a killed call to be handed over", LIMIT, || path.exists().then_some(()));
+        wait_for("a killed call to be handed over", LIMIT, || {
+            path.exists().then_some(())
+        });
     }
     assert!(capture.stop().success());
-    assert!(killed.len() as u64 >= KILLS_A_WORLD, "channel 1 talks all the time");
+    assert!(
+        killed.len() as u64 >= KILLS_A_WORLD,
+        "channel 1 talks all the time"
+    );
 
     for (path, at) in &killed {
         let call = summary(path);
@@ -104,7 +120,11 @@ fn kill_again_and_again(raw: &Path, frames: u64, seed: u64) {
         let frames = i128::from(call.end.frames);
         let end = call.start.started_at + (frames * 1_000_000_000 / i128::from(RATE)) as i64;
         let short = *at - end;
-        assert!(short <= 1_000_000_000, "{} is {short} ns short of the kill", path.display());
+        assert!(
+            short <= 1_000_000_000,
+            "{} is {short} ns short of the kill",
+            path.display()
+        );
     }
     check_samples(&world, frames);
     check_archive(&world);
@@ -138,21 +158,32 @@ fn check_samples(world: &World, frames: u64) {
 
 /// Each call of the spool becomes one recording.
 fn check_archive(world: &World) {
-    let calls: HashSet<String> =
-        world.ready().iter().map(|path| summary(path).start.id.to_string()).collect();
+    let calls: HashSet<String> = world
+        .ready()
+        .iter()
+        .map(|path| summary(path).start.id.to_string())
+        .collect();
     assert!(world.tsuwaroku(&["init"]).unwrap().status.success());
     let serve = world.start_serve().unwrap();
     wait_for("the spool to be emptied", LIMIT, || {
         (world.is_mounted() && world.ready().is_empty()).then_some(())
     });
-    let found = world.tsuwaroku(&["find", "--limit", "10000", "--json"]).unwrap().stdout;
+    let found = world
+        .tsuwaroku(&["find", "--limit", "10000", "--json"])
+        .unwrap()
+        .stdout;
     let found: Vec<serde_json::Value> = serde_json::from_slice(&found).unwrap();
     assert_eq!(found.len(), calls.len());
-    let archived: HashSet<String> =
-        found.iter().map(|call| call["id"].as_str().unwrap().to_owned()).collect();
+    let archived: HashSet<String> = found
+        .iter()
+        .map(|call| call["id"].as_str().unwrap().to_owned())
+        .collect();
     assert_eq!(archived, calls);
     assert!(found.iter().any(|call| call["end"] == "truncated"));
-    assert!(found.iter().any(|call| call["end"] == "silence"), "some calls ended by themselves");
+    assert!(
+        found.iter().any(|call| call["end"] == "silence"),
+        "some calls ended by themselves"
+    );
     assert!(serve.stop().success());
     let quarantined = files(&world.spool().join("quarantine"));
     assert!(quarantined.is_empty(), "{quarantined:?}");

@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -76,7 +77,10 @@ impl Office {
     #[track_caller]
     fn recording(&self, told: &Value, file: &str) -> (Wav, Value) {
         let id = &outcome(told, file)["id"];
-        let found = self.found().into_iter().find(|recording| &recording["id"] == id);
+        let found = self
+            .found()
+            .into_iter()
+            .find(|recording| &recording["id"] == id);
         let found = found.unwrap_or_else(|| panic!("{file}, {id}, is not found"));
         let path = self.world.mount().join(found["path"].as_str().unwrap());
         (Wav::read(&path).unwrap(), found)
@@ -87,13 +91,21 @@ impl Office {
 #[track_caller]
 fn outcome<'a>(told: &'a Value, file: &str) -> &'a Value {
     let mut all = told["files"].as_array().unwrap().iter();
-    all.find(|outcome| outcome["file"] == file).unwrap_or_else(|| panic!("{file}: {told}"))
+    all.find(|outcome| outcome["file"] == file)
+        .unwrap_or_else(|| panic!("{file}: {told}"))
 }
 
 #[track_caller]
 fn run(program: &str, arguments: &[&str], folder: &Path) {
-    let output = Command::new(program).args(arguments).current_dir(folder).output().unwrap();
-    assert!(output.status.success(), "{program} {arguments:?}: {output:?}");
+    let output = Command::new(program)
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{program} {arguments:?}: {output:?}"
+    );
 }
 
 /// Bytes that no codec could guess.
@@ -108,19 +120,28 @@ fn noise(length: usize) -> Vec<u8> {
     std::iter::repeat_with(next).take(length).collect()
 }
 
-fn chunk(name: &[u8; 4], body: &[u8]) -> Vec<u8> {
-    let mut out = [name, &(body.len() as u32).to_le_bytes()[..], body].concat();
+fn chunk(name: [u8; 4], body: &[u8]) -> Vec<u8> {
+    let mut out = [&name[..], &(body.len() as u32).to_le_bytes(), body].concat();
     out.resize(out.len() + body.len() % 2, 0);
     out
 }
 
 fn pcm_16() -> Vec<u8> {
-    chunk(b"fmt ", b"\x01\0\x01\0\x40\x1F\0\0\x80\x3E\0\0\x02\0\x10\0")
+    chunk(
+        *b"fmt ",
+        b"\x01\0\x01\0\x40\x1F\0\0\x80\x3E\0\0\x02\0\x10\0",
+    )
 }
 
 fn riff(chunks: &[Vec<u8>]) -> Vec<u8> {
     let chunks = chunks.concat();
-    [b"RIFF", &(chunks.len() as u32 + 4).to_le_bytes()[..], b"WAVE", &chunks].concat()
+    [
+        b"RIFF",
+        &(chunks.len() as u32 + 4).to_le_bytes()[..],
+        b"WAVE",
+        &chunks,
+    ]
+    .concat()
 }
 
 /// A Broadcast Wave file of EBU Tech 3285, begun on 2025-06-03 at 10:15:30.250.
@@ -129,19 +150,46 @@ fn broadcast(audio: &[u8]) -> Vec<u8> {
     bext[320..338].copy_from_slice(b"2025-06-0310:15:30");
     let frames: u64 = (10 * 3600 + 15 * 60 + 30) * 8000 + 2000;
     bext[338..346].copy_from_slice(&frames.to_le_bytes());
-    riff(&[chunk(b"bext", &bext), pcm_16(), chunk(b"LIST", b"INFOx"), chunk(b"data", audio)])
+    riff(&[
+        chunk(*b"bext", &bext),
+        pcm_16(),
+        chunk(*b"LIST", b"INFOx"),
+        chunk(*b"data", audio),
+    ])
 }
 
 /// A file of EBU Tech 3306, which has its lengths in 64 bits.
 fn rf64(audio: &[u8]) -> Vec<u8> {
-    let ds64 = [&0_u64.to_le_bytes()[..], &(audio.len() as u64).to_le_bytes(), &[0; 12]].concat();
-    let head = [&b"RF64\xFF\xFF\xFF\xFFWAVE"[..], &chunk(b"ds64", &ds64), &pcm_16()].concat();
-    [&head, &b"data\xFF\xFF\xFF\xFF"[..], audio, &chunk(b"LIST", b"INFO")].concat()
+    let ds64 = [
+        &0_u64.to_le_bytes()[..],
+        &(audio.len() as u64).to_le_bytes(),
+        &[0; 12],
+    ]
+    .concat();
+    let head = [
+        &b"RF64\xFF\xFF\xFF\xFFWAVE"[..],
+        &chunk(*b"ds64", &ds64),
+        &pcm_16(),
+    ]
+    .concat();
+    [
+        &head,
+        &b"data\xFF\xFF\xFF\xFF"[..],
+        audio,
+        &chunk(*b"LIST", b"INFO"),
+    ]
+    .concat()
 }
 
 /// What a recorder leaves that dies before it finishes the header.
 fn unfinished(audio: &[u8]) -> Vec<u8> {
-    [&b"RIFF\0\0\0\0WAVE"[..], &pcm_16(), &b"data\0\0\0\0"[..], audio].concat()
+    [
+        &b"RIFF\0\0\0\0WAVE"[..],
+        &pcm_16(),
+        &b"data\0\0\0\0"[..],
+        audio,
+    ]
+    .concat()
 }
 
 /// Files made by sox of every encoding; the audio of each as the archive must hold it.
@@ -183,8 +231,17 @@ fn made_by_flac(office: &Office) -> Vec<(String, Vec<u8>)> {
         fs::write(office.world.path().join("audio.raw"), &audio).unwrap();
         let (channels, bits) = (format!("--channels={channels}"), format!("--bps={bits}"));
         let out = office.old.join(&name).display().to_string();
-        let arguments = ["-s", "--endian=little", "--sign=signed", "--sample-rate=8000"];
-        let arguments = [&arguments[..], &[&*channels, &*bits, "audio.raw", "-o", &*out]].concat();
+        let arguments = [
+            "-s",
+            "--endian=little",
+            "--sign=signed",
+            "--sample-rate=8000",
+        ];
+        let arguments = [
+            &arguments[..],
+            &[&*channels, &*bits, "audio.raw", "-o", &*out],
+        ]
+        .concat();
         run("flac", &arguments, office.world.path());
         made.push((name, audio));
     }
@@ -207,7 +264,11 @@ fn every_format_comes_in_bit_for_bit_and_once() {
         expected.push((name.to_owned(), audio.clone()));
     }
     let told = office.told(0, &[]);
-    assert_eq!((&told["imported"], &told["refused"]), (&13.into(), &0.into()), "{told}");
+    assert_eq!(
+        (&told["imported"], &told["refused"]),
+        (&13.into(), &0.into()),
+        "{told}"
+    );
     for (name, audio) in &expected {
         assert_eq!(outcome(&told, name)["outcome"], "imported");
         let (recording, _) = office.recording(&told, name);
@@ -221,27 +282,46 @@ fn every_format_comes_in_bit_for_bit_and_once() {
     // The same again, one under another name: nothing new.
     office.write("copy.wav", &broadcast(&audio));
     let again = office.told(0, &[]);
-    assert_eq!((&again["already"], &again["imported"]), (&14.into(), &0.into()), "{again}");
-    assert_eq!(outcome(&again, "copy.wav")["id"], outcome(&told, "hand/bwf.wav")["id"]);
+    assert_eq!(
+        (&again["already"], &again["imported"]),
+        (&14.into(), &0.into()),
+        "{again}"
+    );
+    assert_eq!(
+        outcome(&again, "copy.wav")["id"],
+        outcome(&told, "hand/bwf.wav")["id"]
+    );
     assert_eq!(office.found().len(), expected.len());
     let status = office.world.tsuwaroku(&["status"]).unwrap();
-    assert!(status.status.success(), "nothing is quarantined: {status:?}");
+    assert!(
+        status.status.success(),
+        "nothing is quarantined: {status:?}"
+    );
     assert!(office.serve.stop().success());
 }
 
 fn times_and_marks_are_kept(office: &Office, told: &Value) {
     let (_, bwf) = office.recording(told, "hand/bwf.wav");
-    assert_eq!(bwf["start"], "2025-06-03T01:15:30.250Z", "10:15:30.250 in Tokyo");
+    assert_eq!(
+        bwf["start"], "2025-06-03T01:15:30.250Z",
+        "10:15:30.250 in Tokyo"
+    );
     assert_eq!(bwf["number"], LINES[0].number);
     let path = bwf["path"].as_str().unwrap();
-    assert!(path.starts_with("by-date/2025/06/03/06-6458-1132/101530"), "{path}");
+    assert!(
+        path.starts_with("by-date/2025/06/03/06-6458-1132/101530"),
+        "{path}"
+    );
     assert_eq!(bwf["end"], "silence");
     let (_, named) = office.recording(told, "sox/s16-20250601-100001.wav");
     assert_eq!(named["start"], "2025-06-01T01:00:01Z");
     let (_, cut) = office.recording(told, "hand/口座 20250603-100002.wav");
     assert_eq!(cut["end"], "truncated");
     let notes = &outcome(told, "hand/口座 20250603-100002.wav")["notes"];
-    assert!(notes[0].as_str().unwrap().contains("never finished"), "{notes}");
+    assert!(
+        notes[0].as_str().unwrap().contains("never finished"),
+        "{notes}"
+    );
 }
 
 #[test]
@@ -253,13 +333,19 @@ fn a_dry_run_reads_everything_and_changes_nothing() {
     let before = files(&office.world.root());
     let told = office.told(1, &["--dry-run"]);
     assert_eq!(outcome(&told, "good.wav")["outcome"], "would-import");
-    assert_eq!(outcome(&told, "cut.wav")["reason"], "ends 1000 bytes early: copy it again, whole");
+    assert_eq!(
+        outcome(&told, "cut.wav")["reason"],
+        "ends 1000 bytes early: copy it again, whole"
+    );
     assert_eq!(files(&office.world.root()), before);
     assert!(office.found().is_empty());
     // What it announced is what is done.
     let id = outcome(&told, "good.wav")["id"].clone();
     assert_eq!(outcome(&office.told(1, &[]), "good.wav")["id"], id);
-    assert_eq!(outcome(&office.told(1, &["--dry-run"]), "good.wav")["outcome"], "already");
+    assert_eq!(
+        outcome(&office.told(1, &["--dry-run"]), "good.wav")["outcome"],
+        "already"
+    );
 }
 
 /// Each bad file is told with its reason, and does not keep the good ones out.
@@ -270,15 +356,34 @@ fn bad_files_are_told_one_by_one() {
     office.write("good.wav", &broadcast(&audio));
     office.write("deep/notes.txt", b"call me back");
     office.write("empty.wav", b"");
-    office.write("timeless.wav", &riff(&[pcm_16(), chunk(b"data", &audio)]));
+    office.write("timeless.wav", &riff(&[pcm_16(), chunk(*b"data", &audio)]));
     office.write("20250601-100000.wav", &riff(&[pcm_16()]));
     office.write("rec\u{1b}[2J.wav", b"RIFF");
     std::os::unix::fs::symlink("good.wav", office.old.join("link.wav")).unwrap();
     std::os::unix::fs::symlink("..", office.old.join("deep/round")).unwrap();
     nix::unistd::mkfifo(&office.old.join("fifo.wav"), nix::sys::stat::Mode::S_IRUSR).unwrap();
-    let out = office.old.join("float-20250601-100000.wav").display().to_string();
-    run("sox", &["-n", "-r", "8000", "-e", "floating-point", "-b", "32", &out, "trim", "0", "1"],
-        office.world.path());
+    let out = office
+        .old
+        .join("float-20250601-100000.wav")
+        .display()
+        .to_string();
+    run(
+        "sox",
+        &[
+            "-n",
+            "-r",
+            "8000",
+            "-e",
+            "floating-point",
+            "-b",
+            "32",
+            &out,
+            "trim",
+            "0",
+            "1",
+        ],
+        office.world.path(),
+    );
 
     let output = office.import(&[]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
@@ -298,11 +403,18 @@ fn bad_files_are_told_one_by_one() {
     ] {
         assert!(text.contains(words), "'{words}' is not in: {text}");
     }
-    let japanese = office.command().env("LC_ALL", "ja_JP.UTF-8").args(["--line", LINES[0].number])
-        .output().unwrap();
+    let japanese = office
+        .command()
+        .env("LC_ALL", "ja_JP.UTF-8")
+        .args(["--line", LINES[0].number])
+        .output()
+        .unwrap();
     let japanese = String::from_utf8(japanese.stdout).unwrap();
     assert!(japanese.contains("保管済み: good.wav"), "{japanese}");
-    assert!(japanese.contains("取込不可: timeless.wav: 日時がありません"), "{japanese}");
+    assert!(
+        japanese.contains("取込不可: timeless.wav: 日時がありません"),
+        "{japanese}"
+    );
     assert_eq!(office.found().len(), 1);
 }
 
@@ -324,28 +436,58 @@ fn what_cannot_be_imported_is_said_at_once() {
     };
     let (old, number) = (office.old.display().to_string(), LINES[0].number);
     let root = office.world.root().display().to_string();
-    refused(&mut with(&[&old, "--line", "06-0000-0000"]), 1, "is not a designated number");
-    refused(&mut with(&[&old, "--line", number, "--pattern", "%Q"]), 2, "%Q is not known");
-    refused(&mut with(&["/does/not/exist", "--line", number]), 74, "No such file");
-    refused(&mut with(&[&root, "--line", number]), 1, "is part of this archive");
+    refused(
+        &mut with(&[&old, "--line", "06-0000-0000"]),
+        1,
+        "is not a designated number",
+    );
+    refused(
+        &mut with(&[&old, "--line", number, "--pattern", "%Q"]),
+        2,
+        "%Q is not known",
+    );
+    refused(
+        &mut with(&["/does/not/exist", "--line", number]),
+        74,
+        "No such file",
+    );
+    refused(
+        &mut with(&[&root, "--line", number]),
+        1,
+        "is part of this archive",
+    );
 
     // Another account, which can read the files and the configuration.
-    use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(office.world.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let program = office.world.path().join("tsuwaroku");
     fs::copy(with(&[]).get_program(), &program).unwrap();
     let mut stranger = office.world.command_of(&program);
-    stranger.args(["import", &old, "--line", number]).uid(65_534).gid(65_534);
-    refused(&mut stranger, 77, "run it as root or as the daemon's account");
+    stranger
+        .args(["import", &old, "--line", number])
+        .uid(65_534)
+        .gid(65_534);
+    refused(
+        &mut stranger,
+        77,
+        "run it as root or as the daemon's account",
+    );
 
     let writer = Writer::open(&office.world.root().join("import")).unwrap();
-    refused(&mut with(&[&old, "--line", number]), 69, "another import is running");
+    refused(
+        &mut with(&[&old, "--line", number]),
+        69,
+        "another import is running",
+    );
     drop(writer);
     assert!(office.found().is_empty());
     let Office { world, serve, .. } = office;
     assert!(serve.stop().success());
     let mut alone = world.command("tsuwaroku");
-    refused(alone.args(["import", &old, "--line", number]), 69, "is the daemon running?");
+    refused(
+        alone.args(["import", &old, "--line", number]),
+        69,
+        "is the daemon running?",
+    );
     assert!(files(&world.root().join("import")).is_empty());
 }
 
@@ -361,18 +503,20 @@ fn an_import_that_was_killed_is_begun_again() {
     // The very entry, as an import leaves it that is killed after its first bytes.
     let inbox = office.world.root().join("import");
     let writer = Writer::open(&inbox).unwrap();
-    let mut half = writer.begin(Start {
-        id: id.parse().unwrap(),
-        line: LINES[0].number.to_owned(),
-        card: "import".into(),
-        card_channels: vec![1],
-        rate: 8000,
-        encoding: Encoding::S16,
-        started_at: 1_748_913_330_250_000_000,
-        pre_roll: 0,
-        continues: None,
-        recorder: "import of long.wav".into(),
-    }).unwrap();
+    let mut half = writer
+        .begin(Start {
+            id: id.parse().unwrap(),
+            line: LINES[0].number.to_owned(),
+            card: "import".into(),
+            card_channels: vec![1],
+            rate: 8000,
+            encoding: Encoding::S16,
+            started_at: 1_748_913_330_250_000_000,
+            pre_roll: 0,
+            continues: None,
+            recorder: "import of long.wav".into(),
+        })
+        .unwrap();
     half.audio(&audio[..1000]).unwrap();
     half.sync().unwrap();
     drop((half, writer));
@@ -407,13 +551,22 @@ fn a_full_disk_ends_the_import() {
     let output = office.import(&[]);
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(74), "{said}");
-    assert!(said.contains("No space left") && said.contains("then import again"), "{said}");
+    assert!(
+        said.contains("No space left") && said.contains("then import again"),
+        "{said}"
+    );
     let inbox = office.world.root().join("import");
-    wait_for("the small file", LIMIT, || (office.found().len() == 1).then_some(()));
+    wait_for("the small file", LIMIT, || {
+        (office.found().len() == 1).then_some(())
+    });
     assert!(files(&inbox.join("incoming")).is_empty());
     disk.grow("64m");
     let told = office.told(0, &[]);
-    assert_eq!((&told["already"], &told["imported"]), (&1.into(), &1.into()), "{told}");
+    assert_eq!(
+        (&told["already"], &told["imported"]),
+        (&1.into(), &1.into()),
+        "{told}"
+    );
     let (recording, _) = office.recording(&told, "b.wav");
     assert!(recording.data() == audio);
     let Office { world, serve, .. } = office;
@@ -428,7 +581,11 @@ impl Tmpfs {
     fn mount(at: &Path, size: &str) -> Self {
         let at_text = at.display().to_string();
         let options = format!("size={size}");
-        run("mount", &["-t", "tmpfs", "-o", &options, "tmpfs", &at_text], Path::new("/"));
+        run(
+            "mount",
+            &["-t", "tmpfs", "-o", &options, "tmpfs", &at_text],
+            Path::new("/"),
+        );
         Self(at.to_owned())
     }
 

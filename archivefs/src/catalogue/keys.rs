@@ -37,7 +37,10 @@ impl KeyTable {
     /// Makes an empty table at `path`.
     pub fn init(path: &Path) -> Result<(), CatalogueError> {
         if path.exists() {
-            return Err(CatalogueError::Place(format!("{}: is there already", path.display())));
+            return Err(CatalogueError::Place(format!(
+                "{}: is there already",
+                path.display()
+            )));
         }
         Ok(open(path, OpenFlags::SQLITE_OPEN_CREATE)?.execute_batch(SCHEMA)?)
     }
@@ -79,7 +82,10 @@ impl KeyTable {
         let mut one =
             connection.prepare_cached("SELECT epoch, sealed FROM recording_key WHERE id = ?1")?;
         let found = one.query_row([id.to_bytes()], |row| {
-            Ok(SealedKey { epoch: row.get(0)?, sealed: row.get(1)? })
+            Ok(SealedKey {
+                epoch: row.get(0)?,
+                sealed: row.get(1)?,
+            })
         });
         Ok(found.optional()?)
     }
@@ -87,9 +93,11 @@ impl KeyTable {
     /// Enters the sealed key of a new recording.
     pub fn put_key(&self, id: Ulid, key: &SealedKey) -> Result<(), CatalogueError> {
         let insert = "INSERT INTO recording_key (id, epoch, sealed) VALUES (?1, ?2, ?3)";
-        self.lock()
-            .prepare_cached(insert)?
-            .execute(params![id.to_bytes(), key.epoch, key.sealed])?;
+        self.lock().prepare_cached(insert)?.execute(params![
+            id.to_bytes(),
+            key.epoch,
+            key.sealed
+        ])?;
         Ok(())
     }
 

@@ -23,6 +23,7 @@ use crate::call::Call;
 use crate::day::Day;
 use crate::store::Sealed;
 use chrono_tz::Tz;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
@@ -48,7 +49,9 @@ pub enum CatalogueError {
     #[error("the catalogue is damaged: {0}")]
     Damaged(String),
     /// The database needs a newer program.
-    #[error("the catalogue has schema {found}, this version knows up to {known}: upgrade tsuwaroku")]
+    #[error(
+        "the catalogue has schema {found}, this version knows up to {known}: upgrade tsuwaroku"
+    )]
     Future {
         /// Its schema.
         found: usize,
@@ -122,7 +125,12 @@ impl Catalogue {
         };
         let writer = Writer::start(connection)
             .map_err(|error| CatalogueError::NotCommitted(error.to_string()))?;
-        Ok(Self { path: path.to_owned(), birth, writer, readers: Mutex::default() })
+        Ok(Self {
+            path: path.to_owned(),
+            birth,
+            writer,
+            readers: Mutex::default(),
+        })
     }
 
     /// What the archive was born with.
@@ -134,7 +142,11 @@ impl Catalogue {
     /// this returns. A call that is in already is left as it is.
     pub fn archive(&self, call: Call, sealed: Sealed) -> Result<Archived, CatalogueError> {
         let day = self.day_of(&call);
-        match self.writer.apply(Change::Archive { call: Box::new(call), day, sealed })? {
+        match self.writer.apply(Change::Archive {
+            call: Box::new(call),
+            day,
+            sealed,
+        })? {
             Answer::Archived(archived) => Ok(archived),
             Answer::Designated(_) | Answer::Done => Err(CatalogueError::Closed),
         }
@@ -162,7 +174,9 @@ impl Catalogue {
 
     /// Makes `number` known, so that its directory is there before its first call.
     pub fn designate(&self, number: &str) -> Result<NumberId, CatalogueError> {
-        match self.writer.apply(Change::Designate { number: number.to_owned() })? {
+        match self.writer.apply(Change::Designate {
+            number: number.to_owned(),
+        })? {
             Answer::Designated(id) => Ok(id),
             Answer::Archived(_) | Answer::Done => Err(CatalogueError::Closed),
         }
@@ -175,7 +189,13 @@ impl Catalogue {
         found_at: i64,
         content: String,
     ) -> Result<(), CatalogueError> {
-        self.writer.apply(Change::Find { path, found_at, content }).map(drop)
+        self.writer
+            .apply(Change::Find {
+                path,
+                found_at,
+                content,
+            })
+            .map(drop)
     }
 
     /// Nothing is wrong with the file at `path` any more.
@@ -191,13 +211,20 @@ impl Catalogue {
     /// Remembers up to which recording the background scrub has come; nothing when it begins anew.
     pub fn set_scrubbed(&self, up_to: Option<Key>) -> Result<(), CatalogueError> {
         let value = up_to.map_or_else(String::new, |key| key.to_i64().to_string());
-        self.writer.apply(Change::Set { name: SCRUBBED, value }).map(drop)
+        self.writer
+            .apply(Change::Set {
+                name: SCRUBBED,
+                value,
+            })
+            .map(drop)
     }
 
     /// See [`Self::set_scrubbed`].
     pub fn scrubbed(&self) -> Result<Option<Key>, CatalogueError> {
         let value = self.read(|on| write::get(on, SCRUBBED))?;
-        Ok(value.and_then(|value| value.parse().ok()).and_then(Key::from_i64))
+        Ok(value
+            .and_then(|value| value.parse().ok())
+            .and_then(Key::from_i64))
     }
 
     /// All numbers, past and present, in the order of their names.
@@ -268,7 +295,11 @@ impl Catalogue {
         &self,
         ask: impl FnOnce(&Connection) -> Result<T, CatalogueError>,
     ) -> Result<T, CatalogueError> {
-        let ready = self.readers.lock().expect("no reader panics holding it").pop();
+        let ready = self
+            .readers
+            .lock()
+            .expect("no reader panics holding it")
+            .pop();
         let connection = if let Some(connection) = ready {
             connection
         } else {
@@ -277,7 +308,10 @@ impl Catalogue {
             connection
         };
         let answer = ask(&connection);
-        self.readers.lock().expect("no reader panics holding it").push(connection);
+        self.readers
+            .lock()
+            .expect("no reader panics holding it")
+            .push(connection);
         answer
     }
 }
@@ -292,6 +326,9 @@ fn open(path: &Path, more: OpenFlags) -> Result<Connection, CatalogueError> {
     connection.pragma_update(None, "foreign_keys", true)?;
     // Bytes that were deleted are overwritten in the file: they may be a person's number.
     connection.pragma_update(None, "secure_delete", true)?;
+    // A statement keeps its plan whatever is asked with it: `SQLite` would plan each question anew,
+    // which takes longer than answering it.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }

@@ -52,7 +52,10 @@ pub struct Totals {
 pub(super) fn numbers(on: &Connection) -> Result<Vec<Number>, CatalogueError> {
     let mut statement = on.prepare_cached("SELECT id, number FROM number ORDER BY number")?;
     let rows = statement.query_map([], |row| {
-        Ok(Number { id: NumberId(row.get(0)?), number: row.get(1)? })
+        Ok(Number {
+            id: NumberId(row.get(0)?),
+            number: row.get(1)?,
+        })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
@@ -114,7 +117,10 @@ pub(super) fn numbers_of_day(on: &Connection, day: Day) -> Result<Vec<Number>, C
          WHERE day.day = ?1 ORDER BY number.number",
     )?;
     let rows = statement.query_map([day.digits()], |row| {
-        Ok(Number { id: NumberId(row.get(0)?), number: row.get(1)? })
+        Ok(Number {
+            id: NumberId(row.get(0)?),
+            number: row.get(1)?,
+        })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
@@ -141,21 +147,32 @@ pub(super) fn of_number(
 }
 
 pub(super) fn by_key(on: &Connection, key: Key) -> Result<Option<Recording>, CatalogueError> {
-    let sql = format!("SELECT {} FROM recording WHERE key = ?1", Recording::COLUMNS);
+    let sql = format!(
+        "SELECT {} FROM recording WHERE key = ?1",
+        Recording::COLUMNS
+    );
     Ok(recordings(on, &sql, [key.to_i64()])?.pop())
 }
 
 /// By identity: its milliseconds say where in the table to look.
 pub(super) fn by_id(on: &Connection, id: Ulid) -> Result<Option<Recording>, CatalogueError> {
-    Ok(of_millisecond(on, id)?.into_iter().find(|recording| recording.id == id))
+    Ok(of_millisecond(on, id)?
+        .into_iter()
+        .find(|recording| recording.id == id))
 }
 
 /// The recordings that began in the millisecond of `id`.
 pub(super) fn of_millisecond(on: &Connection, id: Ulid) -> Result<Vec<Recording>, CatalogueError> {
     let at = id.timestamp_ms() as i64;
-    let sql =
-        format!("SELECT {} FROM recording WHERE key >= ?1 AND key < ?2", Recording::COLUMNS);
-    recordings(on, &sql, [Key::first_at(at).to_i64(), Key::first_at(at + 1).to_i64()])
+    let sql = format!(
+        "SELECT {} FROM recording WHERE key >= ?1 AND key < ?2",
+        Recording::COLUMNS
+    );
+    recordings(
+        on,
+        &sql,
+        [Key::first_at(at).to_i64(), Key::first_at(at + 1).to_i64()],
+    )
 }
 
 /// The first `limit` recordings that `filter` asks for, oldest first.
@@ -171,7 +188,9 @@ pub(super) fn find(
         values.push(value);
     };
     if let Some(id) = filter.id {
-        let Some(recording) = by_id(on, id)? else { return Ok(vec![]) };
+        let Some(recording) = by_id(on, id)? else {
+            return Ok(vec![]);
+        };
         ask("key = ?", recording.key.to_i64().into());
     }
     if let Some(number) = filter.number {
@@ -189,7 +208,10 @@ pub(super) fn find(
         ask("other_party < ?", format!("{party}\u{10FFFF}").into());
     }
     if let Some(length) = &filter.length {
-        ask("frames * 1000000000.0 / rate >= ?", (*length.start()).into());
+        ask(
+            "frames * 1000000000.0 / rate >= ?",
+            (*length.start()).into(),
+        );
         ask("frames * 1000000000.0 / rate <= ?", (*length.end()).into());
     }
     values.push(i64::from(limit).into());
@@ -198,7 +220,11 @@ pub(super) fn find(
         Recording::COLUMNS,
         conditions.join(" AND ")
     );
-    recordings(on, &sql, params_from_iter(values.iter().map(|value| value as &dyn ToSql)))
+    recordings(
+        on,
+        &sql,
+        params_from_iter(values.iter().map(|value| value as &dyn ToSql)),
+    )
 }
 
 fn recordings(
@@ -226,8 +252,13 @@ pub(super) fn findings(on: &Connection) -> Result<Vec<(i64, String)>, CatalogueE
 pub(super) fn totals(on: &Connection) -> Result<Totals, CatalogueError> {
     let sums = "SELECT coalesce(sum(recordings), 0), coalesce(sum(nanoseconds), 0),
         coalesce(sum(stored_bytes), 0), coalesce(sum(wav_bytes), 0) FROM day";
-    let newest = format!("SELECT {} FROM recording ORDER BY key DESC LIMIT 1", Recording::COLUMNS);
-    let newest = recordings(on, &newest, [])?.pop().map(|newest| newest.started_at);
+    let newest = format!(
+        "SELECT {} FROM recording ORDER BY key DESC LIMIT 1",
+        Recording::COLUMNS
+    );
+    let newest = recordings(on, &newest, [])?
+        .pop()
+        .map(|newest| newest.started_at);
     let totals = on.prepare_cached(sums)?.query_row([], |row| {
         Ok(Totals {
             recordings: row.get(0)?,

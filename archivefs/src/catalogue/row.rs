@@ -130,12 +130,20 @@ impl Recording {
             suffix: facts.suffix,
             started_at: facts.started_at(),
             frames: row.get(2)?,
-            layout: Layout { rate, channels: facts.channels, encoding: facts.encoding },
+            layout: Layout {
+                rate,
+                channels: facts.channels,
+                encoding: facts.encoding,
+            },
             direction: facts.direction,
             other_party: row.get(4)?,
             gap_frames: facts.gap_frames,
             end_reason: facts.end_reason,
-            sealed: Sealed { wav_bytes, wav_sha256: facts.wav_sha256, stored_bytes },
+            sealed: Sealed {
+                wav_bytes,
+                wav_sha256: facts.wav_sha256,
+                stored_bytes,
+            },
         })
     }
 
@@ -143,14 +151,18 @@ impl Recording {
     /// that its identity names, or no key can hold that.
     pub(super) fn facts(&self) -> Option<Vec<u8>> {
         let milliseconds = self.id.timestamp_ms() as i64;
-        let after = self.started_at.checked_sub(milliseconds.checked_mul(NANOSECONDS)?)?;
+        let after = self
+            .started_at
+            .checked_sub(milliseconds.checked_mul(NANOSECONDS)?)?;
         if self.key.milliseconds() != milliseconds {
             return None;
         }
         let facts = Facts {
             id: self.id,
             wav_sha256: self.sealed.wav_sha256,
-            nanoseconds: u32::try_from(after).ok().filter(|&n| i64::from(n) < NANOSECONDS)?,
+            nanoseconds: u32::try_from(after)
+                .ok()
+                .filter(|&n| i64::from(n) < NANOSECONDS)?,
             channels: self.layout.channels,
             encoding: self.layout.encoding,
             direction: self.direction,
@@ -240,8 +252,13 @@ pub(super) const LONG_SUFFIX: u8 = 26;
 
 /// Words as the database holds them: by their places, so the order is never changed and
 /// new words go to the end.
-const ENCODINGS: [Encoding; 5] =
-    [Encoding::S16, Encoding::S24, Encoding::S32, Encoding::MuLaw, Encoding::ALaw];
+const ENCODINGS: [Encoding; 5] = [
+    Encoding::S16,
+    Encoding::S24,
+    Encoding::S32,
+    Encoding::MuLaw,
+    Encoding::ALaw,
+];
 const DIRECTIONS: [Direction; 3] = [Direction::Unknown, Direction::In, Direction::Out];
 const END_REASONS: [EndReason; 5] = [
     EndReason::Silence,
@@ -267,19 +284,29 @@ mod tests {
 
     fn facts() -> impl Strategy<Value = Facts> {
         let words = (0..5_usize, 0..3_usize, 0..5_usize);
-        (any::<u128>(), any::<[u8; 32]>(), 0..1_000_000_u32, any::<u16>(), words, 0..=26_u8, any::<u64>())
-            .prop_map(|(id, wav_sha256, nanoseconds, channels, words, suffix, gap)| Facts {
-                // A time before the year 2109, which a key can hold.
-                id: Ulid(id >> 6),
-                wav_sha256,
-                nanoseconds,
-                channels,
-                encoding: ENCODINGS[words.0],
-                direction: DIRECTIONS[words.1],
-                end_reason: END_REASONS[words.2],
-                suffix,
-                gap_frames: gap * (gap % 2),
-            })
+        (
+            any::<u128>(),
+            any::<[u8; 32]>(),
+            0..1_000_000_u32,
+            any::<u16>(),
+            words,
+            0..=26_u8,
+            any::<u64>(),
+        )
+            .prop_map(
+                |(id, wav_sha256, nanoseconds, channels, words, suffix, gap)| Facts {
+                    // A time before the year 2109, which a key can hold.
+                    id: Ulid(id >> 6),
+                    wav_sha256,
+                    nanoseconds,
+                    channels,
+                    encoding: ENCODINGS[words.0],
+                    direction: DIRECTIONS[words.1],
+                    end_reason: END_REASONS[words.2],
+                    suffix,
+                    gap_frames: gap * (gap % 2),
+                },
+            )
     }
 
     proptest! {

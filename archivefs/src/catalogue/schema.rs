@@ -59,11 +59,13 @@ const STEPS: [&str; 1] = [
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), CatalogueError> {
     let found: usize = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if found > STEPS.len() {
-        return Err(CatalogueError::Future { found, known: STEPS.len() });
+        return Err(CatalogueError::Future {
+            found,
+            known: STEPS.len(),
+        });
     }
     for (done, step) in STEPS.iter().enumerate().skip(found) {
-        let transaction =
-            Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+        let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
         transaction.execute_batch(step)?;
         transaction.pragma_update(None, "user_version", done + 1)?;
         transaction.commit()?;

@@ -7,14 +7,21 @@ use tsuwaroku_spool::record::Encoding;
 fn catalogue() -> (tempfile::TempDir, Catalogue) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("catalogue.sqlite");
-    let birth = Birth { archive: Ulid::from_parts(1, 1), time_zone: Tz::Asia__Tokyo };
+    let birth = Birth {
+        archive: Ulid::from_parts(1, 1),
+        time_zone: Tz::Asia__Tokyo,
+    };
     Catalogue::init(&path, birth).unwrap();
     let catalogue = Catalogue::open(&path).unwrap();
     (folder, catalogue)
 }
 
 fn sealed(byte: u8) -> Sealed {
-    Sealed { wav_bytes: 100, wav_sha256: [byte; 32], stored_bytes: 50 }
+    Sealed {
+        wav_bytes: 100,
+        wav_sha256: [byte; 32],
+        stored_bytes: 50,
+    }
 }
 
 fn some_call(number: &str, milliseconds: u64, tie: u128, party: Option<&str>) -> Call {
@@ -60,7 +67,12 @@ fn a_call_enters_once() {
 #[test]
 fn many_enter_at_once_or_none() {
     let (_folder, catalogue) = catalogue();
-    let made = |n: u64| (some_call("06-6458-1132", 1_795_396_530_000 + n, 1, None), sealed(1));
+    let made = |n: u64| {
+        (
+            some_call("06-6458-1132", 1_795_396_530_000 + n, 1, None),
+            sealed(1),
+        )
+    };
     catalogue.archive_many((0..50).map(made)).unwrap();
     assert_eq!(catalogue.totals().unwrap().recordings, 50);
     // The last one says two starts.
@@ -76,7 +88,10 @@ fn no_recording_begins_when_no_key_can_say_it() {
     let (_folder, catalogue) = catalogue();
     let late = some_call("06-6458-1132", 1 << 42, 1, None);
     let archived = catalogue.archive(late, sealed(1));
-    assert!(matches!(archived, Err(CatalogueError::Impossible(_))), "{archived:?}");
+    assert!(
+        matches!(archived, Err(CatalogueError::Impossible(_))),
+        "{archived:?}"
+    );
 }
 
 #[test]
@@ -104,21 +119,67 @@ fn find_narrows_by_everything_at_once() {
     let number = catalogue.designate("06-6458-1132").unwrap();
     for n in 0..10 {
         let party = format!("03123456{n:02}");
-        let call = some_call("06-6458-1132", 1_795_396_530_000 + n * 1000, 1, Some(&party));
+        let call = some_call(
+            "06-6458-1132",
+            1_795_396_530_000 + n * 1000,
+            1,
+            Some(&party),
+        );
         catalogue.archive(call, sealed(1)).unwrap();
     }
-    catalogue.archive(some_call("06-6458-7160", 1_795_396_530_000, 2, None), sealed(1)).unwrap();
+    catalogue
+        .archive(
+            some_call("06-6458-7160", 1_795_396_530_000, 2, None),
+            sealed(1),
+        )
+        .unwrap();
     let count = |filter: Filter| catalogue.find(&filter, 100).unwrap().len();
     let all = Filter::default();
     assert_eq!(count(all.clone()), 11);
-    assert_eq!(count(Filter { number: Some(number), ..all.clone() }), 10);
+    assert_eq!(
+        count(Filter {
+            number: Some(number),
+            ..all.clone()
+        }),
+        10
+    );
     let start = Some(1_795_396_532_000..1_795_396_535_000);
-    assert_eq!(count(Filter { start, ..all.clone() }), 3);
-    assert_eq!(count(Filter { other_party: Some("0312345603".into()), ..all.clone() }), 1);
-    assert_eq!(count(Filter { other_party: Some("03123".into()), ..all.clone() }), 10);
+    assert_eq!(
+        count(Filter {
+            start,
+            ..all.clone()
+        }),
+        3
+    );
+    assert_eq!(
+        count(Filter {
+            other_party: Some("0312345603".into()),
+            ..all.clone()
+        }),
+        1
+    );
+    assert_eq!(
+        count(Filter {
+            other_party: Some("03123".into()),
+            ..all.clone()
+        }),
+        10
+    );
     // 100 frames at 50 Hz are two seconds.
-    assert_eq!(count(Filter { length: Some(0..=2_000_000_000), ..all.clone() }), 11);
-    assert_eq!(count(Filter { length: Some(0..=1_999_999_999), ..all.clone() }), 0);
+    assert_eq!(
+        count(Filter {
+            length: Some(0..=2_000_000_000),
+            ..all.clone()
+        }),
+        11
+    );
+    assert_eq!(
+        count(Filter {
+            length: Some(0..=1_999_999_999),
+            ..all.clone()
+        }),
+        0
+    );
     let page = catalogue.find(&all, 4).unwrap();
     let after = Some(page.last().unwrap().key);
     assert_eq!(count(Filter { after, ..all }), 7);
@@ -129,10 +190,16 @@ fn days_are_those_of_the_office() {
     let (_folder, catalogue) = catalogue();
     // 23:59:59 and 00:00:00 in Tokyo, 2026-11-22 and 23.
     for milliseconds in [1_795_359_599_000, 1_795_359_600_000] {
-        catalogue.archive(some_call("06-6458-1132", milliseconds, 1, None), sealed(1)).unwrap();
+        catalogue
+            .archive(some_call("06-6458-1132", milliseconds, 1, None), sealed(1))
+            .unwrap();
     }
-    let days: Vec<_> =
-        catalogue.days(None, 0..=u32::MAX).unwrap().iter().map(ToString::to_string).collect();
+    let days: Vec<_> = catalogue
+        .days(None, 0..=u32::MAX)
+        .unwrap()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     assert_eq!(days, ["2026-11-22", "2026-11-23"]);
     assert!(catalogue.has_day(None, 20_261_122..=20_261_122).unwrap());
     assert!(!catalogue.has_day(None, 20_261_121..=20_261_121).unwrap());
@@ -143,11 +210,24 @@ fn a_newer_schema_is_refused_and_a_missing_archive_is_named() {
     let (folder, catalogue) = catalogue();
     drop(catalogue);
     let path = folder.path().join("catalogue.sqlite");
-    open(&path, OpenFlags::empty()).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    open(&path, OpenFlags::empty())
+        .unwrap()
+        .pragma_update(None, "user_version", 99)
+        .unwrap();
     let error = Catalogue::open(&path).unwrap_err().to_string();
     assert!(error.contains("schema 99"), "{error}");
-    let error = Catalogue::open(&folder.path().join("other")).unwrap_err().to_string();
+    let error = Catalogue::open(&folder.path().join("other"))
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("tsuwaroku init"), "{error}");
-    let birth = Birth { archive: Ulid::from_parts(1, 1), time_zone: Tz::UTC };
-    assert!(Catalogue::init(&path, birth).unwrap_err().to_string().contains("already"));
+    let birth = Birth {
+        archive: Ulid::from_parts(1, 1),
+        time_zone: Tz::UTC,
+    };
+    assert!(
+        Catalogue::init(&path, birth)
+            .unwrap_err()
+            .to_string()
+            .contains("already")
+    );
 }

@@ -15,14 +15,18 @@ use std::thread::JoinHandle;
 /// Changes in one commit at most: more would make the first of them wait without need.
 const MOST_IN_A_COMMIT: usize = 256;
 
-/// Memory for pages while many recordings enter at once: SQLite takes a negative number for KiB.
+/// Memory for pages while many recordings enter at once: `SQLite` takes a negative number for KiB.
 const BULK_CACHE: i64 = -512 * 1024;
 
 /// A change of the archive.
 #[derive(Debug)]
 pub(super) enum Change {
     /// A recording whose object is durable enters the archive.
-    Archive { call: Box<Call>, day: Day, sealed: Sealed },
+    Archive {
+        call: Box<Call>,
+        day: Day,
+        sealed: Sealed,
+    },
     /// Many of them, in one transaction or not at all.
     ArchiveMany { calls: Vec<(Call, Day, Sealed)> },
     /// A number is designated.
@@ -30,7 +34,11 @@ pub(super) enum Change {
     /// A setting has a new value.
     Set { name: &'static str, value: String },
     /// Something is wrong with the file at `path`.
-    Find { path: String, found_at: i64, content: String },
+    Find {
+        path: String,
+        found_at: i64,
+        content: String,
+    },
     /// Nothing is wrong with it any more.
     Mend { path: String },
 }
@@ -67,14 +75,19 @@ impl Writer {
         let thread = std::thread::Builder::new()
             .name("catalogue".into())
             .spawn(move || run(connection, &waiting))?;
-        Ok(Self { changes: Some(changes), thread: Some(thread) })
+        Ok(Self {
+            changes: Some(changes),
+            thread: Some(thread),
+        })
     }
 
     /// Makes `change` durable.
     pub fn apply(&self, change: Change) -> Result<Answer, CatalogueError> {
         let (reply, answer) = sync_channel(1);
         let changes = self.changes.as_ref().ok_or(CatalogueError::Closed)?;
-        changes.send((change, reply)).map_err(|_| CatalogueError::Closed)?;
+        changes
+            .send((change, reply))
+            .map_err(|_| CatalogueError::Closed)?;
         answer.recv().map_err(|_| CatalogueError::Closed)?
     }
 }
@@ -103,7 +116,10 @@ fn run(mut connection: Connection, waiting: &Receiver<(Change, Reply)>) {
 fn commit(connection: &mut Connection, batch: Vec<(Change, Reply)>) {
     let (changes, replies): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
     let answers = in_one_transaction(connection, &changes).unwrap_or_else(|error| {
-        changes.iter().map(|_| Err(CatalogueError::NotCommitted(error.to_string()))).collect()
+        changes
+            .iter()
+            .map(|_| Err(CatalogueError::NotCommitted(error.to_string())))
+            .collect()
     });
     for (reply, answer) in replies.into_iter().zip(answers) {
         // A caller that has gone away needs no answer.
@@ -141,7 +157,11 @@ impl Change {
             Self::ArchiveMany { calls } => archive_many(on, calls).map(|()| Answer::Done),
             Self::Designate { number } => designate(on, number).map(Answer::Designated),
             Self::Set { name, value } => set(on, name, value).map(|()| Answer::Done),
-            Self::Find { path, found_at, content } => {
+            Self::Find {
+                path,
+                found_at,
+                content,
+            } => {
                 on.prepare_cached(
                     "INSERT INTO finding (path, found_at, content) VALUES (?1, ?2, ?3)
                      ON CONFLICT DO UPDATE SET content = ?3",
@@ -150,7 +170,8 @@ impl Change {
                 Ok(Answer::Done)
             }
             Self::Mend { path } => {
-                on.prepare_cached("DELETE FROM finding WHERE path = ?1")?.execute([path])?;
+                on.prepare_cached("DELETE FROM finding WHERE path = ?1")?
+                    .execute([path])?;
                 Ok(Answer::Done)
             }
         }
@@ -204,8 +225,9 @@ fn archive(
 fn archive_many(on: &Connection, calls: &[(Call, Day, Sealed)]) -> Result<(), CatalogueError> {
     let usual: i64 = on.pragma_query_value(None, "cache_size", |row| row.get(0))?;
     on.pragma_update(None, "cache_size", BULK_CACHE)?;
-    let outcome =
-        calls.iter().try_for_each(|(call, day, sealed)| archive(on, call, *day, *sealed).map(drop));
+    let outcome = calls
+        .iter()
+        .try_for_each(|(call, day, sealed)| archive(on, call, *day, *sealed).map(drop));
     on.pragma_update(None, "cache_size", usual)?;
     outcome
 }
@@ -220,14 +242,20 @@ fn free_key(taken: &[Recording], mut key: Key) -> Key {
 /// Whether a recording of the same number and second ends in the same characters.
 fn name_is_taken(on: &Connection, new: &Recording) -> Result<bool, CatalogueError> {
     let second = new.key.milliseconds() / 1000 * 1000;
-    let tail = |id: ulid::Ulid| id.to_string().split_off(usize::from(LONG_SUFFIX - new.suffix));
+    let tail = |id: ulid::Ulid| {
+        id.to_string()
+            .split_off(usize::from(LONG_SUFFIX - new.suffix))
+    };
     let same = of_number(on, new.number, &(second..second + 1000))?;
     Ok(same.iter().any(|other| tail(other.id) == tail(new.id)))
 }
 
 fn insert(on: &Connection, recording: &Recording) -> Result<(), CatalogueError> {
     let facts = recording.facts().ok_or_else(|| {
-        CatalogueError::Impossible(format!("{} began at another time than its identity", recording.id))
+        CatalogueError::Impossible(format!(
+            "{} began at another time than its identity",
+            recording.id
+        ))
     })?;
     on.prepare_cached(&format!(
         "INSERT INTO recording ({}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",

@@ -126,8 +126,15 @@ pub fn import(
     check(config, args)?;
     let client = client(config)?;
     let _: Status = client.get(api::STATUS, &())?;
-    let inbox = if args.dry_run { None } else { Some(open_inbox(&config.archive.root)?) };
-    let source = |error| ImportError::Source { path: args.directory.clone(), error };
+    let inbox = if args.dry_run {
+        None
+    } else {
+        Some(open_inbox(&config.archive.root)?)
+    };
+    let source = |error| ImportError::Source {
+        path: args.directory.clone(),
+        error,
+    };
     let (directory, found) = walk::files(&args.directory).map_err(source)?;
     let bar = progress_bar(args.json);
     bar.set_length(found.len() as u64);
@@ -153,11 +160,21 @@ pub fn import(
     if args.json {
         write_json(out, &words::json(&outcomes))?;
     } else {
-        write!(out, "{}", words::report(&outcomes, config.site.time_zone, speech))?;
+        write!(
+            out,
+            "{}",
+            words::report(&outcomes, config.site.time_zone, speech)
+        )?;
     }
     ended?;
-    let refused = outcomes.values().any(|outcome| matches!(outcome, Outcome::Refused(_)));
-    Ok(if refused { exit::ATTENTION.into() } else { ExitCode::SUCCESS })
+    let refused = outcomes
+        .values()
+        .any(|outcome| matches!(outcome, Outcome::Refused(_)));
+    Ok(if refused {
+        exit::ATTENTION.into()
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 /// What can be known before anything is read.
@@ -172,11 +189,17 @@ fn check(config: &Config, args: &ImportArgs) -> Result<(), ImportError> {
             return Err(ImportError::Account(archive.root.clone()));
         }
     }
-    let source = |error| ImportError::Source { path: args.directory.clone(), error };
+    let source = |error| ImportError::Source {
+        path: args.directory.clone(),
+        error,
+    };
     let directory = args.directory.canonicalize().map_err(source)?;
     for own in [&archive.root, &archive.mount, &config.capture.spool] {
         // One that does not exist holds nothing.
-        if own.canonicalize().is_ok_and(|own| directory.starts_with(own)) {
+        if own
+            .canonicalize()
+            .is_ok_and(|own| directory.starts_with(own))
+        {
             return Err(ImportError::Own(args.directory.clone()));
         }
     }
@@ -187,7 +210,10 @@ fn check(config: &Config, args: &ImportArgs) -> Result<(), ImportError> {
 /// is of the group of the inbox.
 fn open_inbox(root: &Path) -> Result<Inbox, ImportError> {
     let ready = root.join(FOLDER).join("ready");
-    let missing = |error| ImportError::NoInbox { path: ready.clone(), error };
+    let missing = |error| ImportError::NoInbox {
+        path: ready.clone(),
+        error,
+    };
     let group = std::fs::metadata(&ready).map_err(missing)?.gid();
     if geteuid().is_root() {
         setegid(Gid::from_raw(group)).map_err(|error| missing(error.into()))?;
@@ -239,10 +265,12 @@ impl Run<'_> {
     /// Takes one file; nothing if what becomes of it is not known yet.
     fn file(&mut self, below: &Path) -> Result<Option<Outcome>, Failure> {
         let path = self.directory.join(below);
-        let opened = walk::open(&path).and_then(Source::open).and_then(|mut source| {
-            let plan = plan(&mut source, below, &self.terms)?;
-            Ok((source, plan))
-        });
+        let opened = walk::open(&path)
+            .and_then(Source::open)
+            .and_then(|mut source| {
+                let plan = plan(&mut source, below, &self.terms)?;
+                Ok((source, plan))
+            });
         let (mut source, plan) = match opened {
             Ok(opened) => opened,
             Err(wrong) => return Ok(Some(Outcome::Refused(wrong))),
@@ -251,7 +279,9 @@ impl Run<'_> {
         if !self.seen.insert(id) || self.is_archived(id)? {
             return Ok(Some(Outcome::Already(plan)));
         }
-        let Some(inbox) = &self.inbox else { return Ok(Some(Outcome::WouldImport(plan))) };
+        let Some(inbox) = &self.inbox else {
+            return Ok(Some(Outcome::WouldImport(plan)));
+        };
         match inbox.put(&plan, &mut source) {
             Ok(()) => {
                 self.waiting.push_back((below.to_owned(), plan));
@@ -263,7 +293,10 @@ impl Run<'_> {
     }
 
     fn is_archived(&self, id: Ulid) -> Result<bool, Failure> {
-        let request = FindRequest { id: Some(id), ..FindRequest::default() };
+        let request = FindRequest {
+            id: Some(id),
+            ..FindRequest::default()
+        };
         let response: FindResponse = self.client.get(api::RECORDINGS, &request)?;
         Ok(!response.recordings.is_empty())
     }
@@ -300,7 +333,11 @@ impl Run<'_> {
             }
             if look.is_multiple_of(LOOKS_A_QUESTION) {
                 let status: Status = self.client.get(api::STATUS, &())?;
-                troubled = if status.trouble.is_some() { troubled + 1 } else { 0 };
+                troubled = if status.trouble.is_some() {
+                    troubled + 1
+                } else {
+                    0
+                };
                 if let Some(trouble) = status.trouble.filter(|_| troubled >= PATIENCE) {
                     return Err(ImportError::Stuck(trouble.reason).into());
                 }
@@ -313,7 +350,11 @@ impl Run<'_> {
     /// What became of all that was looked at; what waits still is so told.
     fn outcomes(self) -> Outcomes {
         let mut outcomes = self.outcomes;
-        outcomes.extend(self.waiting.into_iter().map(|(below, p)| (below, Outcome::Waiting(p))));
+        outcomes.extend(
+            self.waiting
+                .into_iter()
+                .map(|(below, p)| (below, Outcome::Waiting(p))),
+        );
         outcomes
     }
 }

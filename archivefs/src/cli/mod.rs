@@ -14,7 +14,9 @@ mod moment;
 mod report;
 mod text;
 
-use crate::control::api::{self, FindRequest, FindResponse, Found, Status, VerifyEvent, VerifyRequest};
+use crate::control::api::{
+    self, FindRequest, FindResponse, Found, Status, VerifyEvent, VerifyRequest,
+};
 use crate::control::client::{Client, ClientError};
 use crate::keys::KeyStatus;
 use crate::serve::{self, ServeError};
@@ -35,7 +37,11 @@ use tsuwaroku_config::Config;
 /// Runs the command with the arguments of the process.
 pub fn main() -> ExitCode {
     let args = Args::parse();
-    let level = if matches!(args.verb, Verb::Serve) { "info" } else { "warn" };
+    let level = if matches!(args.verb, Verb::Serve) {
+        "info"
+    } else {
+        "warn"
+    };
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(level))
         // Its warnings of an unmounting that has already been done would only worry people.
         .filter_module("fuser", log::LevelFilter::Error)
@@ -116,16 +122,24 @@ fn keys(
 /// What is in the clear is shown to whoever may read the file; the rest to whoever has the keys.
 fn dump(config: &Config, file: &Path, out: &mut impl Write) -> Result<ExitCode, Failure> {
     write!(out, "{}", store::describe(file).map_err(ServeError::from)?)?;
-    let opened = serve::open_object(config, file).map_err(|error| error.to_string());
-    match opened {
+    match serve::open_object(config, file) {
         Ok(object) => {
             writeln!(out, "wav bytes      {}", object.wav_bytes())?;
-            writeln!(out, "before, after  {}, {}", object.around().0.len(), object.around().1.len())?;
+            writeln!(
+                out,
+                "before, after  {}, {}",
+                object.around().0.len(),
+                object.around().1.len()
+            )?;
             write_json(out, object.call())?;
             object.verify().map_err(ServeError::from)?;
             writeln!(out, "every block opens, and the whole has its digest")?;
         }
-        Err(reason) => writeln!(out, "sealed: {}", text::safe(&reason))?,
+        Err(ServeError::Store(error)) => {
+            writeln!(out, "{}", text::safe(&error.to_string()))?;
+            return Ok(exit::ATTENTION.into());
+        }
+        Err(reason) => writeln!(out, "sealed: {}", text::safe(&reason.to_string()))?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -144,9 +158,17 @@ fn status(
     if json {
         write_json(out, &status)?;
     } else {
-        write!(out, "{}", report::status(&status, config.site.time_zone, speech))?;
+        write!(
+            out,
+            "{}",
+            report::status(&status, config.site.time_zone, speech)
+        )?;
     }
-    Ok(if status.needs_attention() { exit::ATTENTION.into() } else { ExitCode::SUCCESS })
+    Ok(if status.needs_attention() {
+        exit::ATTENTION.into()
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 fn find(
@@ -221,11 +243,22 @@ fn verify(
     let cut_off = || ClientError::Garbled("the answer was cut off".into());
     let progress = end.ok_or_else(cut_off)?.map_err(Failure::Incomplete)?;
     if args.json {
-        write_json(out, &serde_json::json!({ "progress": progress, "findings": findings }))?;
+        write_json(
+            out,
+            &serde_json::json!({ "progress": progress, "findings": findings }),
+        )?;
     } else {
-        writeln!(out, "{}", report::verified(progress, findings.len(), speech))?;
+        writeln!(
+            out,
+            "{}",
+            report::verified(progress, findings.len(), speech)
+        )?;
     }
-    Ok(if findings.is_empty() { ExitCode::SUCCESS } else { exit::ATTENTION.into() })
+    Ok(if findings.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        exit::ATTENTION.into()
+    })
 }
 
 /// A bar on the terminal of whoever waits; nothing when the output goes to a program.

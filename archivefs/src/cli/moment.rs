@@ -50,11 +50,16 @@ impl FromStr for Moment {
         if let Ok(day) = text.parse() {
             return Ok(Self::Day(day));
         }
-        ["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M"]
-            .iter()
-            .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok())
-            .map(Self::Time)
-            .ok_or_else(|| "write it as 2026-11-23 or 2026-11-23T10:15".to_owned())
+        [
+            "%Y-%m-%dT%H:%M:%S",
+            "%Y-%m-%dT%H:%M",
+            "%Y-%m-%d %H:%M:%S",
+            "%Y-%m-%d %H:%M",
+        ]
+        .iter()
+        .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok())
+        .map(Self::Time)
+        .ok_or_else(|| "write it as 2026-11-23 or 2026-11-23T10:15".to_owned())
     }
 }
 

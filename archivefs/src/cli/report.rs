@@ -14,11 +14,17 @@ use tsuwaroku_spool::record::EndReason;
 
 /// That the configuration has no fault.
 pub fn config_is_good(config: &Config, speech: Speech) -> String {
-    let (path, lines, cards) =
-        (config.path.display(), config.lines.len(), config.pcms().len());
+    let (path, lines, cards) = (
+        config.path.display(),
+        config.lines.len(),
+        config.pcms().len(),
+    );
     match speech {
         Speech::English => {
-            let (lines, cards) = (count_of(lines as u64, "number"), count_of(cards as u64, "card"));
+            let (lines, cards) = (
+                count_of(lines as u64, "number"),
+                count_of(cards as u64, "card"),
+            );
             format!("{path}: good: {lines} on {cards}")
         }
         Speech::Japanese => format!("{path}: 正常です（番号 {lines} 件、カード {cards} 枚）"),
@@ -49,8 +55,16 @@ pub fn config(config: &Config, speech: Speech) -> String {
             line.reader_group.clone().unwrap_or_default(),
         ]);
     }
-    let title = speech.say("Numbers designated for recording", "通話録音の対象として指定する番号");
-    format!("{}\n{title}\n{}\n{}", config.site.name, lines(&table), settings(config, speech))
+    let title = speech.say(
+        "Numbers designated for recording",
+        "通話録音の対象として指定する番号",
+    );
+    format!(
+        "{}\n{title}\n{}\n{}",
+        config.site.name,
+        lines(&table),
+        settings(config, speech)
+    )
 }
 
 fn settings(config: &Config, speech: Speech) -> String {
@@ -65,23 +79,39 @@ fn settings(config: &Config, speech: Speech) -> String {
     };
     let rule = match retention.rule {
         PeriodRule::CivilCode => speech.say("from the day after the call", "通話の翌日から起算"),
-        PeriodRule::FiscalYear => {
-            speech.say("from 1 April of the next fiscal year", "翌年度4月1日から起算")
-        }
+        PeriodRule::FiscalYear => speech.say(
+            "from 1 April of the next fiscal year",
+            "翌年度4月1日から起算",
+        ),
     };
     let (archive, capture) = (&config.archive, &config.capture);
     facts(&[
-        (speech.say("Time zone", "時間帯"), config.site.time_zone.to_string()),
-        (speech.say("Kept in the device", "内蔵記憶装置"), months(retention.primary_months)),
+        (
+            speech.say("Time zone", "時間帯"),
+            config.site.time_zone.to_string(),
+        ),
+        (
+            speech.say("Kept in the device", "内蔵記憶装置"),
+            months(retention.primary_months),
+        ),
         (
             speech.say("then on a second medium", "その後の別記憶媒体"),
             months(retention.secondary_months),
         ),
         (speech.say("External media", "外部記憶媒体"), years),
         (speech.say("Periods count", "期間の起算"), rule.to_owned()),
-        (speech.say("Archive", "保管庫"), archive.root.display().to_string()),
-        (speech.say("Mounted at", "マウント先"), archive.mount.display().to_string()),
-        (speech.say("Spool", "スプール"), capture.spool.display().to_string()),
+        (
+            speech.say("Archive", "保管庫"),
+            archive.root.display().to_string(),
+        ),
+        (
+            speech.say("Mounted at", "マウント先"),
+            archive.mount.display().to_string(),
+        ),
+        (
+            speech.say("Spool", "スプール"),
+            capture.spool.display().to_string(),
+        ),
     ])
 }
 
@@ -95,7 +125,11 @@ pub fn status(status: &Status, zone: Tz, speech: Speech) -> String {
     let mount = if status.mounted {
         status.mount.clone()
     } else {
-        format!("{} {}", status.mount, speech.say("(NOT MOUNTED)", "（マウントされていません）"))
+        format!(
+            "{} {}",
+            status.mount,
+            speech.say("(NOT MOUNTED)", "（マウントされていません）")
+        )
     };
     let stored = format!(
         "{} ({} {})",
@@ -107,23 +141,45 @@ pub fn status(status: &Status, zone: Tz, speech: Speech) -> String {
         (speech.say("Device", "装置"), good.to_owned()),
         (speech.say("Archive", "保管庫"), status.archive.to_string()),
         (speech.say("Mounted at", "マウント先"), mount),
-        (speech.say("Recordings", "録音件数"), status.recordings.to_string()),
+        (
+            speech.say("Recordings", "録音件数"),
+            status.recordings.to_string(),
+        ),
         (speech.say("Length", "合計時間"), length(status.seconds)),
         (speech.say("Stored", "使用容量"), stored),
         (speech.say("Free", "空き容量"), bytes(status.free_bytes)),
         (
             speech.say("Newest", "最新の録音"),
-            status.newest.map_or_else(|| "-".into(), |time| local(time, zone)),
+            status
+                .newest
+                .map_or_else(|| "-".into(), |time| local(time, zone)),
         ),
-        (speech.say("Waiting in the spool", "取込待ち"), status.waiting.to_string()),
-        (speech.say("Quarantined", "隔離"), status.quarantined.len().to_string()),
-        (speech.say("Findings", "異常"), status.findings.len().to_string()),
-        (speech.say("Running since", "稼働開始"), local(status.since, zone)),
+        (
+            speech.say("Waiting in the spool", "取込待ち"),
+            status.waiting.to_string(),
+        ),
+        (
+            speech.say("Quarantined", "隔離"),
+            status.quarantined.len().to_string(),
+        ),
+        (
+            speech.say("Findings", "異常"),
+            status.findings.len().to_string(),
+        ),
+        (
+            speech.say("Running since", "稼働開始"),
+            local(status.since, zone),
+        ),
         (speech.say("Version", "版"), status.version.clone()),
     ]);
     if let Some(trouble) = &status.trouble {
         let head = speech.say("Calls cannot be archived", "録音を保管できません");
-        let _ = writeln!(out, "\n{head} ({}): {}", local(trouble.at, zone), safe(&trouble.reason));
+        let _ = writeln!(
+            out,
+            "\n{head} ({}): {}",
+            local(trouble.at, zone),
+            safe(&trouble.reason)
+        );
     }
     if !status.findings.is_empty() {
         out.push('\n');
@@ -159,7 +215,9 @@ fn quarantined(status: &Status, zone: Tz, speech: Speech) -> String {
 /// The recordings that were found.
 pub fn found(found: &[Found], more: bool, zone: Tz, speech: Speech) -> String {
     if found.is_empty() {
-        return speech.say("No recordings.\n", "該当する録音はありません。\n").to_owned();
+        return speech
+            .say("No recordings.\n", "該当する録音はありません。\n")
+            .to_owned();
     }
     let mut table = table(&[
         speech.say("Start", "開始"),
@@ -170,14 +228,21 @@ pub fn found(found: &[Found], more: bool, zone: Tz, speech: Speech) -> String {
         speech.say("Remarks", "備考"),
         speech.say("File", "ファイル"),
     ]);
-    table.column_mut(1).expect("there are seven").set_cell_alignment(CellAlignment::Right);
+    table
+        .column_mut(1)
+        .expect("there are seven")
+        .set_cell_alignment(CellAlignment::Right);
     for recording in found {
         table.add_row([
             local(recording.start, zone),
             length(recording.seconds),
             recording.number.clone(),
             direction(recording.direction, speech).to_owned(),
-            recording.other_party.as_deref().map(safe).unwrap_or_default(),
+            recording
+                .other_party
+                .as_deref()
+                .map(safe)
+                .unwrap_or_default(),
             remarks(recording, speech),
             recording.path.clone(),
         ]);
@@ -209,11 +274,20 @@ fn remarks(recording: &Found, speech: Speech) -> String {
         EndReason::Truncated => speech.say("cut off", "中断"),
     };
     let gap = if recording.gap_seconds > 0.0 {
-        format!("{} {:.3} s", speech.say("lost", "欠落"), recording.gap_seconds)
+        format!(
+            "{} {:.3} s",
+            speech.say("lost", "欠落"),
+            recording.gap_seconds
+        )
     } else {
         String::new()
     };
-    [end, &gap].iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join(", ")
+    [end, &gap]
+        .iter()
+        .filter(|part| !part.is_empty())
+        .copied()
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// One thing that is wrong, and what can be done.
@@ -226,7 +300,10 @@ pub fn finding(finding: &Finding, speech: Speech) -> String {
         Problem::Unreadable => speech.say("unreadable", "読取不能"),
         Problem::Orphan => speech.say("unknown file", "不明なファイル"),
     };
-    let id = finding.recording.map(|id| format!("{id}: ")).unwrap_or_default();
+    let id = finding
+        .recording
+        .map(|id| format!("{id}: "))
+        .unwrap_or_default();
     let (path, detail) = (safe(&finding.path), safe(&finding.detail));
     format!("{what}: {id}{path}: {detail}; {}", advice(finding, speech))
 }
@@ -261,9 +338,15 @@ fn advice(finding: &Finding, speech: Speech) -> &'static str {
 /// How the keys are.
 pub fn keys(keys: &KeyStatus, speech: Speech) -> String {
     let mut out = facts(&[(speech.say("Master key", "マスター鍵"), keys.master.clone())]);
-    let mut table = table(&[speech.say("Month", "月"), speech.say("Recordings", "録音件数")]);
+    let mut table = table(&[
+        speech.say("Month", "月"),
+        speech.say("Recordings", "録音件数"),
+    ]);
     for (epoch, recordings) in &keys.epochs {
-        table.add_row([format!("{:04}-{:02}", epoch / 100, epoch % 100), recordings.to_string()]);
+        table.add_row([
+            format!("{:04}-{:02}", epoch / 100, epoch % 100),
+            recordings.to_string(),
+        ]);
     }
     out.push_str(&lines(&table));
     out
@@ -274,12 +357,17 @@ pub fn verified(progress: Progress, findings: usize, speech: Speech) -> String {
     let (checked, size) = (progress.checked, bytes(progress.bytes));
     match (findings, speech) {
         (0, Speech::English) => {
-            format!("{} verified, {size}: all good.", count_of(checked, "recording"))
+            format!(
+                "{} verified, {size}: all good.",
+                count_of(checked, "recording")
+            )
         }
         (0, Speech::Japanese) => format!("{checked} 件（{size}）を検証しました。異常なし。"),
         (_, Speech::English) => {
-            let (checked, found) =
-                (count_of(checked, "recording"), count_of(findings as u64, "finding"));
+            let (checked, found) = (
+                count_of(checked, "recording"),
+                count_of(findings as u64, "finding"),
+            );
             format!("{checked} verified, {size}: {}.", found.to_uppercase())
         }
         (_, Speech::Japanese) => {
@@ -315,7 +403,9 @@ fn lines(table: &Table) -> String {
 }
 
 pub(super) fn local(time: DateTime<Utc>, zone: Tz) -> String {
-    time.with_timezone(&zone).format("%Y-%m-%d %H:%M:%S").to_string()
+    time.with_timezone(&zone)
+        .format("%Y-%m-%d %H:%M:%S")
+        .to_string()
 }
 
 /// `1 recording`, `2 recordings`.
@@ -327,7 +417,11 @@ fn count_of(count: u64, what: &str) -> String {
 pub(super) fn length(seconds: f64) -> String {
     let seconds = seconds.round() as u64;
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
+    if hours > 0 {
+        format!("{hours}:{minutes:02}:{seconds:02}")
+    } else {
+        format!("{minutes}:{seconds:02}")
+    }
 }
 
 /// `999 B`, `1.2 MB`: powers of ten, as disks are sold.
@@ -368,8 +462,14 @@ mod tests {
         for speech in [Speech::English, Speech::Japanese] {
             let table = super::config(&config, speech);
             for line in &config.lines {
-                let row = table.lines().find(|row| row.contains(&line.number)).unwrap();
-                assert!(row.contains(&line.name) && row.contains(&line.purpose), "{row}");
+                let row = table
+                    .lines()
+                    .find(|row| row.contains(&line.number))
+                    .unwrap();
+                assert!(
+                    row.contains(&line.name) && row.contains(&line.purpose),
+                    "{row}"
+                );
             }
         }
     }

@@ -33,11 +33,17 @@ impl Speech {
 /// `text` without anything that a terminal would act on: what a telephone line or a file name holds
 /// was written by strangers.
 pub fn safe(text: &str) -> String {
-    let harmless = |c: char| !c.is_control() && !matches!(c, '\u{200E}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
+    let harmless = |c: char| {
+        !c.is_control()
+            && !matches!(c, '\u{200E}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+    };
     text.chars()
         .flat_map(|c| {
-            let (keep, escape) =
-                if harmless(c) { (Some(c), None) } else { (None, Some(c.escape_unicode())) };
+            let (keep, escape) = if harmless(c) {
+                (Some(c), None)
+            } else {
+                (None, Some(c.escape_unicode()))
+            };
             keep.into_iter().chain(escape.into_iter().flatten())
         })
         .collect()
@@ -51,12 +57,20 @@ mod tests {
     fn the_locale_decides() {
         let with = |set: &'static [(&str, &str)]| {
             Speech::of_environment(|name| {
-                set.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned())
+                set.iter()
+                    .find(|(n, _)| *n == name)
+                    .map(|(_, value)| (*value).to_owned())
             })
         };
         assert_eq!(with(&[("LANG", "ja_JP.UTF-8")]), Speech::Japanese);
-        assert_eq!(with(&[("LC_ALL", "C"), ("LANG", "ja_JP.UTF-8")]), Speech::English);
-        assert_eq!(with(&[("LC_ALL", ""), ("LANG", "ja_JP.UTF-8")]), Speech::Japanese);
+        assert_eq!(
+            with(&[("LC_ALL", "C"), ("LANG", "ja_JP.UTF-8")]),
+            Speech::English
+        );
+        assert_eq!(
+            with(&[("LC_ALL", ""), ("LANG", "ja_JP.UTF-8")]),
+            Speech::Japanese
+        );
         assert_eq!(with(&[]), Speech::English);
     }
 

@@ -3,7 +3,8 @@
 //! A *frame* here is a stretch of a recording (4 s by default) that is coded without looking at any
 //! other, so that a reader can begin anywhere. What the caller knows already is not stored: the
 //! layout of the samples, the number of sample frames, the length and the digest of the coded
-//! bytes. The bitstream is specified in `FORMAT.md`.
+//! bytes. The bitstream is specified in
+//! tsuwaroku-store(5), section CODEC.
 //!
 //! ```text
 //! encode   pcm ─► group ─► analysis ─► predict ─► classes / g711 ─► streams ─► zstd
@@ -75,6 +76,9 @@ impl Shape {
 
 impl From<crate::call::Layout> for Shape {
     fn from(layout: crate::call::Layout) -> Self {
-        Self { channels: layout.channels, encoding: layout.encoding }
+        Self {
+            channels: layout.channels,
+            encoding: layout.encoding,
+        }
     }
 }

@@ -22,7 +22,12 @@ impl Actor {
     pub fn new(uid: u32, gid: u32, pid: Option<i32>) -> Self {
         let user = User::from_uid(Uid::from_raw(uid)).ok().flatten();
         let name = user.map_or_else(|| format!("uid {uid}"), |user| user.name);
-        Self { uid, gid: Gid::from_raw(gid).as_raw(), pid, name }
+        Self {
+            uid,
+            gid: Gid::from_raw(gid).as_raw(),
+            pid,
+            name,
+        }
     }
 }
 
@@ -53,7 +58,11 @@ pub fn may(actor: &Actor, action: Action, roles: &Roles, own: u32) -> Result<(),
         Action::Find => runs || has(&roles.staff),
         Action::Verify | Action::Keys => runs || watches,
     };
-    if allowed { Ok(()) } else { Err(format!("{} has no role that allows it", actor.name)) }
+    if allowed {
+        Ok(())
+    } else {
+        Err(format!("{} has no role that allows it", actor.name))
+    }
 }
 
 #[cfg(test)]
@@ -80,7 +89,12 @@ mod tests {
             (5, "stranger", [false, false, false, false]),
         ];
         for (uid, name, expected) in table {
-            let actor = Actor { uid, gid: 0, pid: None, name: name.into() };
+            let actor = Actor {
+                uid,
+                gid: 0,
+                pid: None,
+                name: name.into(),
+            };
             let found = [Action::Status, Action::Find, Action::Verify, Action::Keys]
                 .map(|action| may(&actor, action, &roles, 99).is_ok());
             assert_eq!(found, expected, "{name}");

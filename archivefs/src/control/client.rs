@@ -44,8 +44,13 @@ pub struct Client {
 impl Client {
     /// A client of the daemon that listens at `socket`.
     pub fn new(socket: &Path) -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { runtime, socket: socket.to_owned() })
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        Ok(Self {
+            runtime,
+            socket: socket.to_owned(),
+        })
     }
 
     /// Asks for `path` with `query`.
@@ -74,7 +79,10 @@ impl Client {
     ) -> Result<(), ClientError> {
         let body = serde_json::to_vec(request).map_err(garbled)?;
         self.runtime.block_on(async {
-            let mut body = self.send(Method::POST, path, body.into()).await?.into_body();
+            let mut body = self
+                .send(Method::POST, path, body.into())
+                .await?
+                .into_body();
             let mut pending = Vec::new();
             while let Some(frame) = body.frame().await {
                 if let Ok(data) = frame.map_err(garbled)?.into_data() {
@@ -97,10 +105,14 @@ impl Client {
         uri: &str,
         body: Bytes,
     ) -> Result<Response<Incoming>, ClientError> {
-        let no_daemon = |error| ClientError::NoDaemon { socket: self.socket.clone(), error };
+        let no_daemon = |error| ClientError::NoDaemon {
+            socket: self.socket.clone(),
+            error,
+        };
         let stream = UnixStream::connect(&self.socket).await.map_err(no_daemon)?;
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(garbled)?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(garbled)?;
         tokio::spawn(connection);
         let request = Request::builder()
             .method(method)
@@ -114,7 +126,12 @@ impl Client {
             return Ok(response);
         }
         let status = response.status();
-        let body = response.into_body().collect().await.map_err(garbled)?.to_bytes();
+        let body = response
+            .into_body()
+            .collect()
+            .await
+            .map_err(garbled)?
+            .to_bytes();
         Err(serde_json::from_slice(&body).map_or_else(
             |_| ClientError::Garbled(format!("status {status}")),
             ClientError::Refused,

@@ -1,6 +1,8 @@
 //! What the service answers from, and the answers: no HTTP here.
 
-use super::api::{self, FindRequest, FindResponse, Found, Problem, Status, VerifyEvent, VerifyRequest};
+use super::api::{
+    self, FindRequest, FindResponse, Found, Problem, Status, VerifyEvent, VerifyRequest,
+};
 use crate::call::time_of;
 use crate::catalogue::{Catalogue, Filter, Recording};
 use crate::day::Day;
@@ -77,8 +79,16 @@ impl Device {
             newest: totals.newest.map(time_of),
             waiting,
             archived: ingest.archived,
-            trouble: ingest.trouble.map(|(at, reason)| api::Trouble { at: at.into(), reason }),
-            findings: self.findings.list()?.into_iter().map(|(_, finding)| finding).collect(),
+            trouble: ingest.trouble.map(|(at, reason)| api::Trouble {
+                at: at.into(),
+                reason,
+            }),
+            findings: self
+                .findings
+                .list()?
+                .into_iter()
+                .map(|(_, finding)| finding)
+                .collect(),
             quarantined: quarantined
                 .into_iter()
                 .map(|entry| api::Quarantined {
@@ -93,20 +103,38 @@ impl Device {
 
     /// A page of recordings.
     pub(super) fn find(&self, request: &FindRequest) -> Result<FindResponse, Problem> {
-        let numbers: HashMap<_, _> =
-            self.catalogue.numbers()?.into_iter().map(|n| (n.id, n.number)).collect();
+        let numbers: HashMap<_, _> = self
+            .catalogue
+            .numbers()?
+            .into_iter()
+            .map(|n| (n.id, n.number))
+            .collect();
         let number = match &request.number {
             None => None,
-            Some(wanted) => Some(*numbers.iter().find(|(_, number)| *number == wanted).map_or_else(
-                || {
-                    let detail = format!("'{}' was never designated", wanted.escape_default());
-                    let advice = "see the table of numbers: tsuwaroku config show";
-                    Err(Problem::new(StatusCode::NOT_FOUND, "no-such-number", detail, advice))
-                },
-                |(id, _)| Ok(id),
-            )?),
+            Some(wanted) => Some(
+                *numbers
+                    .iter()
+                    .find(|(_, number)| *number == wanted)
+                    .map_or_else(
+                        || {
+                            let detail =
+                                format!("'{}' was never designated", wanted.escape_default());
+                            let advice = "see the table of numbers: tsuwaroku config show";
+                            Err(Problem::new(
+                                StatusCode::NOT_FOUND,
+                                "no-such-number",
+                                detail,
+                                advice,
+                            ))
+                        },
+                        |(id, _)| Ok(id),
+                    )?,
+            ),
         };
-        let limit = request.limit.unwrap_or(USUAL_LIMIT).clamp(1, api::MOST_FOUND);
+        let limit = request
+            .limit
+            .unwrap_or(USUAL_LIMIT)
+            .clamp(1, api::MOST_FOUND);
         let filter = Filter {
             number,
             start: span(request.from, request.to),
@@ -161,10 +189,14 @@ impl Device {
             encoding: recording.layout.encoding,
             gap_seconds: recording.gap_frames as f64 / rate,
             end: recording.end_reason,
-            sha256: recording.sealed.wav_sha256.iter().fold(String::new(), |mut text, byte| {
-                let _ = write!(text, "{byte:02x}");
-                text
-            }),
+            sha256: recording
+                .sealed
+                .wav_sha256
+                .iter()
+                .fold(String::new(), |mut text, byte| {
+                    let _ = write!(text, "{byte:02x}");
+                    text
+                }),
             path: path.display().to_string(),
         }
     }
@@ -175,7 +207,11 @@ impl Device {
             Some(id) => Some(self.recording(id)?.id),
             None => None,
         };
-        Ok(Filter { start: span(request.from, request.to), id, ..Filter::default() })
+        Ok(Filter {
+            start: span(request.from, request.to),
+            id,
+            ..Filter::default()
+        })
     }
 
     /// Verifies, and tells `events`; the last one says how it ended.
@@ -188,13 +224,23 @@ impl Device {
                 let _ = events.try_send(VerifyEvent::Progress(progress));
                 !events.is_closed()
             }
+            Event::Good(id) => {
+                self.findings.clear_recording(&self.vault, id);
+                true
+            }
             Event::Finding(finding) => {
                 self.findings.enter(&finding);
                 events.blocking_send(VerifyEvent::Finding(finding)).is_ok()
             }
         };
-        let outcome =
-            verify::verify(&self.catalogue, &self.vault, filter, VERIFY_THREADS, &mut tell);
+        let outcome = verify::verify(
+            &self.catalogue,
+            &self.vault,
+            filter,
+            VERIFY_THREADS,
+            &mut tell,
+        );
+        self.findings.clear_vanished();
         let end = match outcome {
             Ok(()) => VerifyEvent::Done(last),
             Err(error) => VerifyEvent::Failed(error.to_string()),
@@ -207,15 +253,17 @@ impl Device {
     pub(super) fn keys(&self) -> Result<KeyStatus, Problem> {
         self.vault.keys().status().map_err(|error| {
             let advice = "look into the daemon's log: journalctl -u tsuwaroku";
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "keys", error.to_string(), advice)
+            Problem::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "keys",
+                error.to_string(),
+                advice,
+            )
         })
     }
 }
 
-fn span(
-    from: Option<DateTime<Utc>>,
-    to: Option<DateTime<Utc>>,
-) -> Option<std::ops::Range<i64>> {
+fn span(from: Option<DateTime<Utc>>, to: Option<DateTime<Utc>>) -> Option<std::ops::Range<i64>> {
     if from.is_none() && to.is_none() {
         return None;
     }
@@ -233,7 +281,9 @@ fn lengths(
     let nanoseconds = |seconds: f64| (seconds * 1e9) as i64;
     let (min, max) = (min.unwrap_or(0.0), max.unwrap_or(f64::from(u32::MAX)));
     if !(min.is_finite() && max.is_finite() && 0.0 <= min && min <= max) {
-        return Err(Problem::bad_request("the lengths are not a span: 0 ≤ least ≤ most"));
+        return Err(Problem::bad_request(
+            "the lengths are not a span: 0 ≤ least ≤ most",
+        ));
     }
     Ok(Some(nanoseconds(min)..=nanoseconds(max)))
 }

@@ -7,7 +7,12 @@ use axum::response::{IntoResponse, Response};
 
 impl Problem {
     /// An error of this `kind`, one word for programs.
-    pub(super) fn new(status: StatusCode, kind: &str, detail: impl Into<String>, advice: &str) -> Self {
+    pub(super) fn new(
+        status: StatusCode,
+        kind: &str,
+        detail: impl Into<String>,
+        advice: &str,
+    ) -> Self {
         Self {
             kind: format!("urn:tsuwaroku:{kind}"),
             title: status.canonical_reason().unwrap_or("Error").to_owned(),
@@ -26,16 +31,25 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status =
-            StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let kind = [(header::CONTENT_TYPE, "application/problem+json")];
-        (status, kind, serde_json::to_string(&self).unwrap_or_default()).into_response()
+        (
+            status,
+            kind,
+            serde_json::to_string(&self).unwrap_or_default(),
+        )
+            .into_response()
     }
 }
 
 impl From<CatalogueError> for Problem {
     fn from(error: CatalogueError) -> Self {
         let advice = "look into the daemon's log: journalctl -u tsuwaroku";
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "catalogue", error.to_string(), advice)
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "catalogue",
+            error.to_string(),
+            advice,
+        )
     }
 }

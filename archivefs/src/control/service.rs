@@ -36,7 +36,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub async fn serve(listener: UnixListener, device: Arc<Device>) {
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     loop {
-        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let Ok(place) = places.clone().acquire_owned().await else {
+            return;
+        };
         match listener.accept().await {
             Ok((stream, _)) => {
                 let device = device.clone();
@@ -79,7 +81,10 @@ fn router(device: Arc<Device>) -> Router {
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .layer(RequestBodyLimitLayer::new(MOST_BODY))
-        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, PATIENCE))
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::GATEWAY_TIMEOUT,
+            PATIENCE,
+        ))
         .layer(axum::middleware::map_response(as_problem))
         .with_state(device)
 }
@@ -92,7 +97,10 @@ pub fn listen(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
         std::fs::create_dir_all(folder)?;
     }
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
-        return Err(io::Error::new(io::ErrorKind::AddrInUse, "another daemon listens there"));
+        return Err(io::Error::new(
+            io::ErrorKind::AddrInUse,
+            "another daemon listens there",
+        ));
     }
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -116,7 +124,9 @@ impl<S: Send + Sync, T: serde::de::DeserializeOwned> FromRequestParts<S> for Und
         state: &S,
     ) -> Result<Self, Problem> {
         let query: Result<Query<T>, QueryRejection> = Query::from_request_parts(parts, state).await;
-        query.map(Understood).map_err(|rejection| Problem::bad_request(rejection.body_text()))
+        query
+            .map(Understood)
+            .map_err(|rejection| Problem::bad_request(rejection.body_text()))
     }
 }
 
@@ -125,19 +135,30 @@ impl<S: Send + Sync, T: serde::de::DeserializeOwned> FromRequest<S> for Understo
 
     async fn from_request(request: axum::extract::Request, state: &S) -> Result<Self, Problem> {
         let json: Result<Json<T>, JsonRejection> = Json::from_request(request, state).await;
-        json.map(Understood).map_err(|rejection| Problem::bad_request(rejection.body_text()))
+        json.map(Understood)
+            .map_err(|rejection| Problem::bad_request(rejection.body_text()))
     }
 }
 
 async fn unknown() -> Problem {
     let advice = "is the command of the same version as the daemon?";
-    Problem::new(StatusCode::NOT_FOUND, "unknown", "there is no such request", advice)
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "unknown",
+        "there is no such request",
+        advice,
+    )
 }
 
 async fn wrong_method() -> Problem {
     let advice = "see tsuwaroku-control(7) for what may be asked how";
     let status = StatusCode::METHOD_NOT_ALLOWED;
-    Problem::new(status, "wrong-method", "this cannot be asked in this way", advice)
+    Problem::new(
+        status,
+        "wrong-method",
+        "this cannot be asked in this way",
+        advice,
+    )
 }
 
 /// The refusals of the layers below are problems too.
@@ -160,7 +181,11 @@ async fn as_problem(response: Response) -> Response {
 
 fn allow(actor: &Actor, action: Action, device: &Device) -> Result<(), Problem> {
     may(actor, action, &device.config.roles, device.own).map_err(|reason| {
-        log::warn!("{action:?} refused: {reason} (uid {}, pid {:?})", actor.uid, actor.pid);
+        log::warn!(
+            "{action:?} refused: {reason} (uid {}, pid {:?})",
+            actor.uid,
+            actor.pid
+        );
         let advice = "ask the device manager to enter the account under [roles]";
         Problem::new(StatusCode::FORBIDDEN, "not-allowed", reason, advice)
     })
@@ -170,11 +195,18 @@ fn allow(actor: &Actor, action: Action, device: &Device) -> Result<(), Problem> 
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
-        let advice = "this is a fault of the program: report it with the daemon's log";
-        let internal = StatusCode::INTERNAL_SERVER_ERROR;
-        Err(Problem::new(internal, "internal", error.to_string(), advice))
-    })
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| {
+            let advice = "this is a fault of the program: report it with the daemon's log";
+            let internal = StatusCode::INTERNAL_SERVER_ERROR;
+            Err(Problem::new(
+                internal,
+                "internal",
+                error.to_string(),
+                advice,
+            ))
+        })
 }
 
 async fn status(

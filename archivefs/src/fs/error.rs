@@ -55,7 +55,7 @@ impl FsError {
             Self::ReadOnly => Errno::EROFS,
             Self::NotTheRecording(_) | Self::Catalogue(_) | Self::Vault(_) | Self::Store(_) => {
                 Errno::EIO
-            },
+            }
         }
     }
 

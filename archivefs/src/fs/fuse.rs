@@ -61,8 +61,14 @@ impl Mount {
     /// Mounts `fs` at `path`, which is made if it is missing. What a killed daemon left there is
     /// unmounted first.
     pub fn new(fs: ArchiveFs, path: &Path) -> Result<Self, MountError> {
-        let point = |error| MountError::Point { path: path.to_owned(), error };
-        let refused = |error| MountError::Refused { path: path.to_owned(), error };
+        let point = |error| MountError::Point {
+            path: path.to_owned(),
+            error,
+        };
+        let refused = |error| MountError::Refused {
+            path: path.to_owned(),
+            error,
+        };
         clear_stale(path).map_err(point)?;
         std::fs::create_dir_all(path).map_err(point)?;
         if std::fs::read_dir(path).map_err(point)?.next().is_some() {
@@ -79,10 +85,17 @@ impl Mount {
         ];
         config.acl = SessionACL::All;
         config.n_threads = Some(THREADS);
-        let adapter = Adapter { fs, files: Table::default(), folders: Table::default() };
+        let adapter = Adapter {
+            fs,
+            files: Table::default(),
+            folders: Table::default(),
+        };
         let session = Session::new(adapter, path, &config).map_err(refused)?;
         let session = Some(session.spawn().map_err(refused)?);
-        Ok(Self { session, path: path.to_owned() })
+        Ok(Self {
+            session,
+            path: path.to_owned(),
+        })
     }
 
     /// Where it is mounted.
@@ -92,14 +105,18 @@ impl Mount {
 
     /// Whether requests are still answered: not after somebody else has unmounted it.
     pub fn is_alive(&self) -> bool {
-        self.session.as_ref().is_some_and(|session| !session.guard.is_finished())
+        self.session
+            .as_ref()
+            .is_some_and(|session| !session.guard.is_finished())
     }
 }
 
 impl Drop for Mount {
     /// Takes the mount away even while files are open: their handles fail when the daemon is gone.
     fn drop(&mut self) {
-        let Some(session) = self.session.take() else { return };
+        let Some(session) = self.session.take() else {
+            return;
+        };
         let unmounted = umount2(&self.path, MntFlags::empty())
             .or_else(|_| umount2(&self.path, MntFlags::MNT_DETACH));
         if let Err(error) = unmounted {
@@ -132,7 +149,10 @@ struct Table<T> {
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Self { next: AtomicU64::new(1), open: Mutex::default() }
+        Self {
+            next: AtomicU64::new(1),
+            open: Mutex::default(),
+        }
     }
 }
 
@@ -144,7 +164,10 @@ impl<T> Table<T> {
     }
 
     fn get(&self, handle: FileHandle) -> Result<Arc<T>, FsError> {
-        self.lock().get(&handle.0).cloned().ok_or(FsError::BadHandle)
+        self.lock()
+            .get(&handle.0)
+            .cloned()
+            .ok_or(FsError::BadHandle)
     }
 
     fn remove(&self, handle: FileHandle) {
@@ -191,7 +214,10 @@ impl Adapter {
             Node::Root | Node::File(_) => Node::Root,
         };
         let dots = [(".", node), ("..", parent)].map(|(name, node)| {
-            Ok(Entry { name: name.to_owned(), attributes: self.fs.attributes(node)? })
+            Ok(Entry {
+                name: name.to_owned(),
+                attributes: self.fs.attributes(node)?,
+            })
         });
         let mut entries = dots.into_iter().collect::<Result<Vec<_>, FsError>>()?;
         entries.extend(self.fs.list(node)?);
@@ -229,8 +255,10 @@ impl Filesystem for Adapter {
 
     fn lookup(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         // No name of ours is anything but UTF-8.
-        let found = node(parent)
-            .and_then(|parent| self.fs.look_up(parent, name.to_str().ok_or(FsError::NotFound)?));
+        let found = node(parent).and_then(|parent| {
+            self.fs
+                .look_up(parent, name.to_str().ok_or(FsError::NotFound)?)
+        });
         match found {
             Ok(found) => reply.entry(&LIFETIME, &self.stat(&found), Generation(0)),
             Err(error) => reply.error(errno(&error, "lookup")),
@@ -363,7 +391,8 @@ impl Filesystem for Adapter {
 
     fn getxattr(&self, _: &Request, inode: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
         let value = node(inode).and_then(|node| {
-            self.fs.xattr(node, name.to_str().ok_or(FsError::NoAttribute)?)
+            self.fs
+                .xattr(node, name.to_str().ok_or(FsError::NoAttribute)?)
         });
         match value {
             Ok(value) => reply_bytes(reply, size, &value),
@@ -375,8 +404,9 @@ impl Filesystem for Adapter {
         match node(inode) {
             Ok(node) => {
                 let names = self.fs.xattrs(node).iter();
-                let list: Vec<u8> =
-                    names.flat_map(|name| name.bytes().chain(std::iter::once(0))).collect();
+                let list: Vec<u8> = names
+                    .flat_map(|name| name.bytes().chain(std::iter::once(0)))
+                    .collect();
                 reply_bytes(reply, size, &list);
             }
             Err(error) => reply.error(errno(&error, "listxattr")),

@@ -79,10 +79,22 @@ const READER_FOLDER_MODE: u16 = 0o550;
 
 impl ArchiveFs {
     /// A file system over `catalogue` and the objects in `vault`.
-    pub fn new(catalogue: Arc<Catalogue>, vault: Vault, language: Language, owners: Owners) -> Self {
+    pub fn new(
+        catalogue: Arc<Catalogue>,
+        vault: Vault,
+        language: Language,
+        owners: Owners,
+    ) -> Self {
         let birth = catalogue.birth();
         let born = UNIX_EPOCH + Duration::from_millis(birth.archive.timestamp_ms());
-        Self { catalogue, vault, language, owners, zone: birth.time_zone, born }
+        Self {
+            catalogue,
+            vault,
+            language,
+            owners,
+            zone: birth.time_zone,
+            born,
+        }
     }
 
     /// What is called `name` in `parent`.
@@ -106,8 +118,9 @@ impl ArchiveFs {
             Children::Recordings(number, day) => {
                 for second in seconds_of_name(name, day, self.zone) {
                     let start = second.timestamp_millis();
-                    for recording in
-                        self.catalogue.recordings_within(number, &(start..start + 1000))?
+                    for recording in self
+                        .catalogue
+                        .recordings_within(number, &(start..start + 1000))?
                     {
                         if file_name(&recording, self.zone) == name {
                             return Ok(of_recording(&recording, self.group(number)?));
@@ -120,7 +133,9 @@ impl ArchiveFs {
     }
 
     fn look_up_tree(&self, name: &str) -> Result<Attributes, FsError> {
-        let tree = Tree::ALL.into_iter().find(|&tree| top_name(tree, self.language) == name);
+        let tree = Tree::ALL
+            .into_iter()
+            .find(|&tree| top_name(tree, self.language) == name);
         self.attributes(Node::Folder(tree.ok_or(FsError::NotFound)?.top()))
     }
 
@@ -172,11 +187,7 @@ impl ArchiveFs {
     fn list_root(&self) -> Vec<Entry> {
         let entry = |tree: Tree| Entry {
             name: top_name(tree, self.language).to_owned(),
-            attributes: self.of_folder(
-                Node::Folder(tree.top()),
-                Some(tree.top()),
-                self.owners.gid,
-            ),
+            attributes: self.of_folder(Node::Folder(tree.top()), Some(tree.top()), self.owners.gid),
         };
         Tree::ALL.into_iter().map(entry).collect()
     }
@@ -191,11 +202,17 @@ impl ArchiveFs {
             None => self.catalogue.numbers()?,
         };
         let entry = |number: crate::catalogue::Number| {
-            let child = Folder { number: Some(number.id), ..folder };
+            let child = Folder {
+                number: Some(number.id),
+                ..folder
+            };
             let gid = self.owners.readers.get(&number.number).copied();
             let gid = gid.unwrap_or(self.owners.gid);
             let attributes = self.of_folder(Node::Folder(child), Some(child), gid);
-            Entry { name: number.number, attributes }
+            Entry {
+                name: number.number,
+                attributes,
+            }
         };
         Ok(numbers.into_iter().map(entry).collect())
     }
@@ -206,20 +223,27 @@ impl ArchiveFs {
             None => self.owners.gid,
         };
         let days = self.catalogue.days(folder.number, folder.when.days())?;
-        let mut times: Vec<When> =
-            days.into_iter().map(|day| folder.when.narrowed_to(day)).collect();
+        let mut times: Vec<When> = days
+            .into_iter()
+            .map(|day| folder.when.narrowed_to(day))
+            .collect();
         times.dedup();
         let entry = |when| {
             let child = Folder { when, ..folder };
             let name = folder_name(when)?;
-            Some(Entry { name, attributes: self.of_folder(Node::Folder(child), Some(child), gid) })
+            Some(Entry {
+                name,
+                attributes: self.of_folder(Node::Folder(child), Some(child), gid),
+            })
         };
         Ok(times.into_iter().filter_map(entry).collect())
     }
 
     /// Opens a recording for reading.
     pub fn open(&self, node: Node) -> Result<Reader, FsError> {
-        let Node::File(key) = node else { return Err(FsError::IsAFolder) };
+        let Node::File(key) = node else {
+            return Err(FsError::IsAFolder);
+        };
         let recording = self.catalogue.by_key(key)?.ok_or(FsError::NotFound)?;
         let object = self.vault.open(recording.id)?;
         // The catalogue's digest is the archive's word on what the recording is (R5.2).
@@ -231,7 +255,9 @@ impl ArchiveFs {
 
     /// The value of the extended attribute `name` of `node`.
     pub fn xattr(&self, node: Node, name: &str) -> Result<Vec<u8>, FsError> {
-        let Node::File(key) = node else { return Err(FsError::NoAttribute) };
+        let Node::File(key) = node else {
+            return Err(FsError::NoAttribute);
+        };
         let recording = self.catalogue.by_key(key)?.ok_or(FsError::NotFound)?;
         xattr::value(&recording, name).ok_or(FsError::NoAttribute)
     }
@@ -264,7 +290,11 @@ impl ArchiveFs {
             size: 0,
             time: day.map_or(self.born, |day| day.begins(self.zone).into()),
             gid,
-            mode: if readers_only { READER_FOLDER_MODE } else { OPEN_FOLDER_MODE },
+            mode: if readers_only {
+                READER_FOLDER_MODE
+            } else {
+                OPEN_FOLDER_MODE
+            },
             links: 2,
         }
     }

@@ -18,7 +18,10 @@ struct State {
 
 impl Reader {
     pub(super) fn new(object: Object) -> Self {
-        let state = Mutex::new(State { decoder: Decoder::new(), last: None });
+        let state = Mutex::new(State {
+            decoder: Decoder::new(),
+            last: None,
+        });
         Self { object, state }
     }
 

@@ -24,7 +24,14 @@ fn world(owners: Owners) -> World {
     let folder = tempfile::tempdir().unwrap();
     let archive = Ulid::from_parts(1_700_000_000_000, 1);
     let database = folder.path().join("catalogue.sqlite");
-    Catalogue::init(&database, Birth { archive, time_zone: ZONE }).unwrap();
+    Catalogue::init(
+        &database,
+        Birth {
+            archive,
+            time_zone: ZONE,
+        },
+    )
+    .unwrap();
     let catalogue = Arc::new(Catalogue::open(&database).unwrap());
     Store::init(folder.path(), archive, "primary").unwrap();
     let store = Store::open(folder.path(), archive).unwrap();
@@ -33,7 +40,12 @@ fn world(owners: Owners) -> World {
     let keys = Keys::open(&keys, archive, Key::from_bytes([1; 32])).unwrap();
     let vault = Vault::new(vec![store], Arc::new(keys));
     let fs = ArchiveFs::new(catalogue.clone(), vault.clone(), Language::English, owners);
-    World { _folder: folder, catalogue, vault, fs }
+    World {
+        _folder: folder,
+        catalogue,
+        vault,
+        fs,
+    }
 }
 
 impl World {
@@ -44,7 +56,10 @@ impl World {
             started_at: milliseconds as i64 * 1_000_000,
             ..call(audio, 1, Encoding::ALaw)
         };
-        let mut new = self.vault.begin(&call, &wav::Frame::around(&call, ZONE)).unwrap();
+        let mut new = self
+            .vault
+            .begin(&call, &wav::Frame::around(&call, ZONE))
+            .unwrap();
         new.samples(audio).unwrap();
         let sealed = new.publish().unwrap();
         match self.catalogue.archive(call, sealed).unwrap() {
@@ -58,8 +73,15 @@ impl World {
         for entry in self.fs.list(node).unwrap() {
             let path = format!("{path}/{}", entry.name);
             let looked_up = self.fs.look_up(node, &entry.name).unwrap();
-            assert_eq!(looked_up, entry.attributes, "{path}: listed and looked up differ");
-            assert_eq!(self.fs.attributes(looked_up.node).unwrap(), looked_up, "{path}");
+            assert_eq!(
+                looked_up, entry.attributes,
+                "{path}: listed and looked up differ"
+            );
+            assert_eq!(
+                self.fs.attributes(looked_up.node).unwrap(),
+                looked_up,
+                "{path}"
+            );
             match looked_up.node {
                 Node::File(_) => found.push(path),
                 folder => self.walk(folder, &path, found),
@@ -96,7 +118,11 @@ fn both_trees_show_the_same_recordings() {
 #[test]
 fn names_never_collide() {
     let world = world(Owners::default());
-    for (milliseconds, tie) in [(MORNING, 1), (MORNING, 1 << 40 | 1), (MORNING + 5, 1 << 41 | 1)] {
+    for (milliseconds, tie) in [
+        (MORNING, 1),
+        (MORNING, 1 << 40 | 1),
+        (MORNING + 5, 1 << 41 | 1),
+    ] {
         world.add("06-6458-1132", milliseconds, tie, &[tie as u8]);
     }
     let mut found = Vec::new();
@@ -116,10 +142,20 @@ fn what_is_read_is_the_wav_file() {
     let whole = reader.read(0, 1 << 20).unwrap();
     assert_eq!(whole.len() as u64, world.fs.attributes(node).unwrap().size);
     assert_eq!(&whole[whole.len() - 1000..whole.len() - 1], audio);
-    for (offset, size) in [(0, 1), (5, 700), (whole.len() - 3, 99), (whole.len(), 9), (1 << 40, 9)] {
+    for (offset, size) in [
+        (0, 1),
+        (5, 700),
+        (whole.len() - 3, 99),
+        (whole.len(), 9),
+        (1 << 40, 9),
+    ] {
         let end = (offset + size).min(whole.len());
         let expected = whole.get(offset..end).unwrap_or(&[]);
-        assert_eq!(reader.read(offset as u64, size).unwrap(), expected, "{offset}+{size}");
+        assert_eq!(
+            reader.read(offset as u64, size).unwrap(),
+            expected,
+            "{offset}+{size}"
+        );
     }
 }
 
@@ -133,13 +169,20 @@ fn another_object_in_its_place_is_not_served() {
     std::fs::remove_file(&path).unwrap();
     std::fs::copy(world.vault.primary().path(other.id), &path).unwrap();
     let error = world.fs.open(Node::File(recording.key)).err().unwrap();
-    assert!(error.is_fault() && error.to_string().contains("not what was sealed"), "{error}");
+    assert!(
+        error.is_fault() && error.to_string().contains("not what was sealed"),
+        "{error}"
+    );
 }
 
 #[test]
 fn a_number_on_a_day_belongs_to_its_readers() {
     let readers = HashMap::from([("06-6458-1132".to_owned(), 4242)]);
-    let world = world(Owners { uid: 7, gid: 8, readers });
+    let world = world(Owners {
+        uid: 7,
+        gid: 8,
+        readers,
+    });
     world.add("06-6458-1132", MORNING, 1, b"one");
     world.add("06-6458-7160", MORNING, 2, b"two");
     let mut node = Node::Root;
@@ -160,9 +203,15 @@ fn a_number_on_a_day_belongs_to_its_readers() {
 fn what_is_not_there_is_not_found() {
     let world = world(Owners::default());
     world.add("06-6458-1132", MORNING, 1, b"one");
-    for path in ["by-date/2025", "by-date/2026/12", "by-date/2026/11/22", "by-date/2026/11/23/110",
-        "by-date/2026/11/23/06-6458-1132/101530-0000.wav", "by-number/06-6458-1132/2025", "日付別"]
-    {
+    for path in [
+        "by-date/2025",
+        "by-date/2026/12",
+        "by-date/2026/11/22",
+        "by-date/2026/11/23/110",
+        "by-date/2026/11/23/06-6458-1132/101530-0000.wav",
+        "by-number/06-6458-1132/2025",
+        "日付別",
+    ] {
         let mut node = Node::Root;
         let mut parts = path.split('/').peekable();
         while let Some(name) = parts.next() {
@@ -192,6 +241,12 @@ fn attributes_say_what_it_is() {
     for name in world.fs.xattrs(node) {
         assert!(!value(name).is_empty());
     }
-    assert!(matches!(world.fs.xattr(node, "user.other"), Err(FsError::NoAttribute)));
-    assert!(matches!(world.fs.xattr(Node::Root, "user.tsuwaroku.id"), Err(FsError::NoAttribute)));
+    assert!(matches!(
+        world.fs.xattr(node, "user.other"),
+        Err(FsError::NoAttribute)
+    ));
+    assert!(matches!(
+        world.fs.xattr(Node::Root, "user.tsuwaroku.id"),
+        Err(FsError::NoAttribute)
+    ));
 }

@@ -32,7 +32,11 @@ impl Flac {
             _ => return Err(Wrong::Damaged("its samples have too few or too many bits")),
         };
         Ok(Self {
-            layout: Layout { rate: info.sample_rate, channels: info.channels as u16, encoding },
+            layout: Layout {
+                rate: info.sample_rate,
+                channels: info.channels as u16,
+                encoding,
+            },
             bits: info.bits_per_sample,
             frames: info.samples.filter(|&frames| frames > 0),
             digest: Some(info.md5sum).filter(|digest| digest != &[0; 16]),
@@ -57,7 +61,8 @@ impl Flac {
             self.write(&block, &mut out);
             // A block holds up to 65535 frames of 8 channels.
             let frame = self.layout.frame_bytes();
-            out.chunks(BUFFER_BYTES / frame * frame).try_for_each(&mut each)?;
+            out.chunks(BUFFER_BYTES / frame * frame)
+                .try_for_each(&mut each)?;
             memory = block.into_buffer();
         }
         Ok(self.compare(check)?)
@@ -73,7 +78,9 @@ impl Flac {
         if (0..block.channels()).all(|channel| block.channel(channel).iter().all(fits)) {
             return Ok(());
         }
-        Err(Wrong::Damaged("a sample has more bits than its header says"))
+        Err(Wrong::Damaged(
+            "a sample has more bits than its header says",
+        ))
     }
 
     fn write(&self, block: &Block, out: &mut Vec<u8>) {
@@ -88,7 +95,9 @@ impl Flac {
     /// All of it has been read: is it all, and is it what was encoded?
     fn compare(&self, check: Check) -> Result<(), Wrong> {
         if self.frames.is_some_and(|stated| stated != check.frames) {
-            return Err(Wrong::Damaged("it does not have the length that its header says"));
+            return Err(Wrong::Damaged(
+                "it does not have the length that its header says",
+            ));
         }
         let found: [u8; 16] = check.digest.finalize().into();
         if self.digest.is_some_and(|stated| stated != found) {
@@ -126,7 +135,10 @@ fn interleaved(block: &Block) -> impl Iterator<Item = i32> {
 
 fn reader<R: Read + Seek>(input: &mut R) -> Result<FlacReader<&mut R>, Wrong> {
     input.seek(SeekFrom::Start(0))?;
-    let options = FlacReaderOptions { metadata_only: false, read_vorbis_comment: false };
+    let options = FlacReaderOptions {
+        metadata_only: false,
+        read_vorbis_comment: false,
+    };
     FlacReader::new_ext(input, options).map_err(wrong)
 }
 

@@ -42,12 +42,18 @@ impl Inbox {
         let root = archive.join(FOLDER);
         let writer = Writer::open(&root)?;
         let reader = Reader::open(&root)?;
-        let inbox = Self { root, writer, reader };
-        inbox.remove_leftovers().map_err(|(path, source)| SpoolError::Step {
-            step: tsuwaroku_spool::Step::RemoveIncoming,
-            path,
-            source,
-        })?;
+        let inbox = Self {
+            root,
+            writer,
+            reader,
+        };
+        inbox
+            .remove_leftovers()
+            .map_err(|(path, source)| SpoolError::Step {
+                step: tsuwaroku_spool::Step::RemoveIncoming,
+                path,
+                source,
+            })?;
         Ok(inbox)
     }
 
@@ -56,7 +62,10 @@ impl Inbox {
         let entries = fs::read_dir(&folder).map_err(|error| (folder.clone(), error))?;
         for entry in entries {
             let path = entry.map_err(|error| (folder.clone(), error))?.path();
-            log::warn!("{}: left by an import that was broken off; removed", path.display());
+            log::warn!(
+                "{}: left by an import that was broken off; removed",
+                path.display()
+            );
             fs::remove_file(&path).map_err(|error| (path, error))?;
         }
         Ok(())
@@ -112,5 +121,9 @@ fn copy<R: Read + Seek>(
         hearing.take(samples);
         call.audio(samples).map_err(PutError::from)
     })?;
-    if hearing.end(layout) == plan.heard { Ok(()) } else { Err(Wrong::Changed.into()) }
+    if hearing.end(layout) == plan.heard {
+        Ok(())
+    } else {
+        Err(Wrong::Changed.into())
+    }
 }

@@ -23,9 +23,7 @@ use chrono_tz::Tz;
 use sha2::{Digest, Sha256};
 use std::io::{self, Read, Seek, SeekFrom};
 use thiserror::Error;
-use tsuwaroku_spool::{
-    EndReason, MAX_CHANNELS, MAX_NAME_BYTES, MAX_SECONDS, RATES, Start,
-};
+use tsuwaroku_spool::{EndReason, MAX_CHANNELS, MAX_NAME_BYTES, MAX_SECONDS, RATES, Start};
 use ulid::Ulid;
 use when::{Moment, Pattern, Stamp};
 
@@ -233,7 +231,10 @@ impl Hearing {
 
     pub fn end(self, layout: Layout) -> Heard {
         let frames = self.bytes / layout.frame_bytes().max(1) as u64;
-        Heard { frames, digest: self.digest.finalize().into() }
+        Heard {
+            frames,
+            digest: self.digest.finalize().into(),
+        }
     }
 }
 
@@ -283,7 +284,9 @@ pub fn plan<R: Read + Seek>(
     let mut notes = source.notes();
     notes.extend(twice.then_some(Note::TwiceThatDay));
     let unfinished = notes.contains(&Note::Unfinished);
-    let started_at = began.timestamp_nanos_opt().ok_or(Wrong::ImpossibleTime(began))?;
+    let started_at = began
+        .timestamp_nanos_opt()
+        .ok_or(Wrong::ImpossibleTime(began))?;
     let start = Start {
         id: identity(terms.line, started_at, layout, &heard.digest),
         line: terms.line.to_owned(),
@@ -296,8 +299,17 @@ pub fn plan<R: Read + Seek>(
         continues: None,
         recorder: recorder(path),
     };
-    let end = if unfinished { EndReason::Truncated } else { EndReason::Silence };
-    Ok(Plan { start, heard, end, notes })
+    let end = if unfinished {
+        EndReason::Truncated
+    } else {
+        EndReason::Silence
+    };
+    Ok(Plan {
+        start,
+        heard,
+        end,
+        notes,
+    })
 }
 
 /// When it began, and whether that time came twice. The name counts before the header: the pattern
@@ -308,8 +320,14 @@ fn began(
     path: &std::path::Path,
     terms: &Terms<'_>,
 ) -> Result<(DateTime<Utc>, bool), Wrong> {
-    let named = terms.pattern.map(|pattern| pattern.find(path)).transpose()?.flatten();
-    let moment = named.or_else(|| Some(Moment::Local(stamp?.at(rate)))).ok_or(Wrong::NoTime)?;
+    let named = terms
+        .pattern
+        .map(|pattern| pattern.find(path))
+        .transpose()?
+        .flatten();
+    let moment = named
+        .or_else(|| Some(Moment::Local(stamp?.at(rate))))
+        .ok_or(Wrong::NoTime)?;
     let (began, twice) = moment.in_zone(terms.zone)?;
     if began < DateTime::UNIX_EPOCH || began > terms.now {
         return Err(Wrong::ImpossibleTime(began));
@@ -340,7 +358,9 @@ pub fn identity(line: &str, started_at: i64, layout: Layout, audio: &[u8; 32]) -
 fn recorder(path: &std::path::Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let mut text = format!("import of {name}").replace(char::is_control, "?");
-    let most = (0..=MAX_NAME_BYTES).rev().find(|&at| text.is_char_boundary(at.min(text.len())));
+    let most = (0..=MAX_NAME_BYTES)
+        .rev()
+        .find(|&at| text.is_char_boundary(at.min(text.len())));
     text.truncate(most.unwrap_or(0));
     text
 }

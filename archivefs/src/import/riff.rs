@@ -65,7 +65,11 @@ impl Wav {
             (b"RIFX", b"WAVE") => return Err(Wrong::Damaged("big-endian (RIFX): sox can turn it")),
             _ => return Err(Wrong::NotAudio),
         };
-        let mut walk = Walk { length, large, ..Walk::default() };
+        let mut walk = Walk {
+            length,
+            large,
+            ..Walk::default()
+        };
         walk.all(input)?;
         walk.end()
     }
@@ -76,7 +80,9 @@ impl Wav {
         input: &mut (impl Read + Seek),
         mut each: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        input.seek(SeekFrom::Start(self.data.at)).map_err(Wrong::from)?;
+        input
+            .seek(SeekFrom::Start(self.data.at))
+            .map_err(Wrong::from)?;
         // A frame has at most 65535 bytes, so that one fits in any case.
         let frame = self.layout.frame_bytes() / if self.unsigned_8 { 2 } else { 1 };
         let mut buffer = vec![0; BUFFER_BYTES / frame * frame];
@@ -187,13 +193,17 @@ impl Walk {
             Some(bytes) if self.large && size == u32::MAX => bytes,
             _ => u64::from(size),
         };
-        if (stated == 0 && !only_chunks(input, at, self.length)?) || (stated > rest && is_open(stated)) {
+        if (stated == 0 && !only_chunks(input, at, self.length)?)
+            || (stated > rest && is_open(stated))
+        {
             self.notes.push(Note::Unfinished);
             self.data = Some(Data { at, bytes: rest });
             return Ok(None);
         }
         if stated > rest {
-            return Err(Wrong::Short { missing: stated - rest });
+            return Err(Wrong::Short {
+                missing: stated - rest,
+            });
         }
         self.data = Some(Data { at, bytes: stated });
         Ok(Some(at + stated + stated % 2))
@@ -201,7 +211,9 @@ impl Walk {
 
     fn end(mut self) -> Result<Wav, Wrong> {
         let data = self.data.ok_or(Wrong::Damaged("it has no audio chunk"))?;
-        let format = self.format.ok_or(Wrong::Damaged("it has no format chunk"))?;
+        let format = self
+            .format
+            .ok_or(Wrong::Damaged("it has no format chunk"))?;
         let partial = data.bytes % u64::from(format.frame_bytes);
         if partial > 0 {
             self.notes.push(Note::PartialFrame(partial));
@@ -211,7 +223,10 @@ impl Walk {
             stamp: self.stamp,
             notes: self.notes,
             unsigned_8: format.unsigned_8,
-            data: Data { at: data.at, bytes: data.bytes - partial },
+            data: Data {
+                at: data.at,
+                bytes: data.bytes - partial,
+            },
         })
     }
 }
@@ -230,7 +245,9 @@ fn only_chunks(input: &mut (impl Read + Seek), mut at: u64, length: u64) -> Resu
         if at >= length {
             return Ok(true);
         }
-        let Some((_, size)) = chunk_head(input, at, length)? else { return Ok(false) };
+        let Some((_, size)) = chunk_head(input, at, length)? else {
+            return Ok(false);
+        };
         at += CHUNK_HEAD_BYTES + u64::from(size);
         if at > length {
             return Ok(false);
@@ -290,8 +307,16 @@ impl Format {
             return Err(Wrong::Damaged("its format chunk makes no sense"));
         }
         let (encoding, unsigned_8) = encoding(tag(bytes)?, bits, frame_bytes / channels)?;
-        let layout = Layout { rate, channels, encoding };
-        Ok(Self { layout, unsigned_8, frame_bytes })
+        let layout = Layout {
+            rate,
+            channels,
+            encoding,
+        };
+        Ok(Self {
+            layout,
+            unsigned_8,
+            frame_bytes,
+        })
     }
 }
 
@@ -314,13 +339,12 @@ fn encoding(tag: u16, bits: u16, bytes: u16) -> Result<(Encoding, bool), Wrong> 
     match (tag, bytes) {
         (TAG_MULAW, 1) if bits == 8 => Ok((Encoding::MuLaw, false)),
         (TAG_ALAW, 1) if bits == 8 => Ok((Encoding::ALaw, false)),
-        (TAG_MULAW | TAG_ALAW, _) => Err(width),
         (TAG_PCM, _) if bits.div_ceil(8) != bytes => Err(width),
         (TAG_PCM, 1) => Ok((Encoding::S16, true)),
         (TAG_PCM, 2) => Ok((Encoding::S16, false)),
         (TAG_PCM, 3) => Ok((Encoding::S24, false)),
         (TAG_PCM, 4) => Ok((Encoding::S32, false)),
-        (TAG_PCM, _) => Err(width),
+        (TAG_PCM | TAG_MULAW | TAG_ALAW, _) => Err(width),
         (TAG_FLOAT, _) => Err(Wrong::Float),
         (other, _) => Err(Wrong::Compressed(other)),
     }

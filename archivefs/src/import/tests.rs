@@ -8,15 +8,21 @@ use std::io::Cursor;
 use std::path::Path;
 use tsuwaroku_spool::Encoding;
 
-fn chunk(name: &[u8; 4], body: &[u8]) -> Vec<u8> {
-    let mut out = [name, &(body.len() as u32).to_le_bytes()[..], body].concat();
+fn chunk(name: [u8; 4], body: &[u8]) -> Vec<u8> {
+    let mut out = [&name[..], &(body.len() as u32).to_le_bytes(), body].concat();
     out.resize(out.len() + body.len() % 2, 0);
     out
 }
 
 fn riff(chunks: &[Vec<u8>]) -> Vec<u8> {
     let chunks = chunks.concat();
-    [b"RIFF", &(chunks.len() as u32 + 4).to_le_bytes()[..], b"WAVE", &chunks].concat()
+    [
+        b"RIFF",
+        &(chunks.len() as u32 + 4).to_le_bytes()[..],
+        b"WAVE",
+        &chunks,
+    ]
+    .concat()
 }
 
 fn format(tag: u16, channels: u16, bits: u16, container: u16) -> Vec<u8> {
@@ -41,16 +47,16 @@ fn extensible(tag: u16, channels: u16, valid: u16, container: u16) -> Vec<u8> {
     body
 }
 
-fn bext(date: &[u8; 10], time: &[u8; 8], reference: u64) -> Vec<u8> {
+fn bext(date: [u8; 10], time: [u8; 8], reference: u64) -> Vec<u8> {
     let mut body = vec![0; 602];
-    body[320..330].copy_from_slice(date);
-    body[330..338].copy_from_slice(time);
+    body[320..330].copy_from_slice(&date);
+    body[330..338].copy_from_slice(&time);
     body[338..346].copy_from_slice(&reference.to_le_bytes());
     body
 }
 
 fn wav(format: &[u8], audio: &[u8]) -> Vec<u8> {
-    riff(&[chunk(b"fmt ", format), chunk(b"data", audio)])
+    riff(&[chunk(*b"fmt ", format), chunk(*b"data", audio)])
 }
 
 /// Twelve bytes that are whole frames of every format here.
@@ -70,7 +76,10 @@ fn read(file: &[u8]) -> Result<(Layout, Vec<u8>, Vec<Note>), Wrong> {
 }
 
 fn source_frame(file: &[u8]) -> usize {
-    Source::open(Cursor::new(file)).unwrap().layout().frame_bytes()
+    Source::open(Cursor::new(file))
+        .unwrap()
+        .layout()
+        .frame_bytes()
 }
 
 #[test]
@@ -94,15 +103,21 @@ fn every_format_is_read_bit_for_bit() {
         let (layout, samples, notes) = read(&wav(&format, &AUDIO)).unwrap();
         assert_eq!(layout.encoding, encoding, "{format:?}");
         assert_eq!(layout.channels, u16::from_le_bytes([format[2], format[3]]));
-        assert_eq!((layout.rate, &samples[..], notes), (8000, expected, vec![]), "{format:?}");
+        assert_eq!(
+            (layout.rate, &samples[..], notes),
+            (8000, expected, vec![]),
+            "{format:?}"
+        );
     }
 }
 
 #[test]
 fn eight_bits_keep_their_value() {
     let (_, samples, _) = read(&wav(&format(1, 1, 8, 1), &[0, 1, 127, 128, 255])).unwrap();
-    let values: Vec<i16> =
-        samples.chunks(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect();
+    let values: Vec<i16> = samples
+        .chunks(2)
+        .map(|pair| i16::from_le_bytes([pair[0], pair[1]]))
+        .collect();
     assert_eq!(values, [-32768, -32512, -256, 0, 32512]);
 }
 
@@ -140,12 +155,12 @@ fn what_the_archive_cannot_hold_is_refused_with_what_to_do() {
 #[test]
 fn other_chunks_are_walked_over() {
     let mut file = riff(&[
-        chunk(b"junk", b"odd"),
-        chunk(b"fmt ", &format(7, 1, 8, 1)),
-        chunk(b"LIST", b"INFOx"),
-        chunk(b"data", b"abc"),
-        chunk(b"bext", &bext(b"2024-02-29", b"10:15:30", 0)),
-        chunk(b"note", b"z"),
+        chunk(*b"junk", b"odd"),
+        chunk(*b"fmt ", &format(7, 1, 8, 1)),
+        chunk(*b"LIST", b"INFOx"),
+        chunk(*b"data", b"abc"),
+        chunk(*b"bext", &bext(*b"2024-02-29", *b"10:15:30", 0)),
+        chunk(*b"note", b"z"),
     ]);
     file.pop();
     let (_, samples, notes) = read(&file).unwrap();
@@ -154,7 +169,7 @@ fn other_chunks_are_walked_over() {
 }
 
 fn with_data_size(size: u32, audio: &[u8], after: &[u8]) -> Vec<u8> {
-    let mut file = riff(&[chunk(b"fmt ", &format(1, 1, 16, 2))]);
+    let mut file = riff(&[chunk(*b"fmt ", &format(1, 1, 16, 2))]);
     file.extend(b"data");
     file.extend(size.to_le_bytes());
     file.extend(audio);
@@ -168,41 +183,64 @@ fn headers_of_dead_recorders() {
     let unfinished = vec![Note::Unfinished];
     for size in [0, u32::MAX, 0x7FFF_F000, 0x7FFF_FFFE] {
         let (_, samples, notes) = read(&with_data_size(size, &AUDIO, &[])).unwrap();
-        assert_eq!((&samples[..], &notes), (&AUDIO[..], &unfinished), "{size:#x}");
+        assert_eq!(
+            (&samples[..], &notes),
+            (&AUDIO[..], &unfinished),
+            "{size:#x}"
+        );
     }
     let (_, samples, notes) = read(&with_data_size(0, &AUDIO, b"x")).unwrap();
-    assert_eq!((&samples[..], notes), (&AUDIO[..], vec![Note::Unfinished, Note::PartialFrame(1)]));
+    assert_eq!(
+        (&samples[..], notes),
+        (&AUDIO[..], vec![Note::Unfinished, Note::PartialFrame(1)])
+    );
     // Stated shorter than it is: what follows is no chunk.
     let (_, samples, notes) = read(&with_data_size(12, &AUDIO, &[0; 10])).unwrap();
-    assert_eq!((&samples[..], notes), (&AUDIO[..], vec![Note::Unexplained(10)]));
+    assert_eq!(
+        (&samples[..], notes),
+        (&AUDIO[..], vec![Note::Unexplained(10)])
+    );
     // Really empty, with a chunk after it, and without.
-    for after in [chunk(b"LIST", b"INFO"), vec![]] {
-        assert!(matches!(read(&with_data_size(0, &[], &after)), Err(Wrong::Empty)));
+    for after in [chunk(*b"LIST", b"INFO"), vec![]] {
+        assert!(matches!(
+            read(&with_data_size(0, &[], &after)),
+            Err(Wrong::Empty)
+        ));
     }
     // Half a copy.
     let short = read(&with_data_size(100, &AUDIO, &[]));
-    assert!(matches!(short, Err(Wrong::Short { missing: 88 })), "{short:?}");
-    let twice = with_data_size(12, &AUDIO, &chunk(b"data", &AUDIO));
+    assert!(
+        matches!(short, Err(Wrong::Short { missing: 88 })),
+        "{short:?}"
+    );
+    let twice = with_data_size(12, &AUDIO, &chunk(*b"data", &AUDIO));
     assert!(matches!(read(&twice), Err(Wrong::Damaged(_))));
 }
 
-fn large(name: &[u8; 4], stated: u64, audio: &[u8], after: &[u8]) -> Vec<u8> {
+fn large(name: [u8; 4], stated: u64, audio: &[u8], after: &[u8]) -> Vec<u8> {
     let ds64 = [&0_u64.to_le_bytes()[..], &stated.to_le_bytes(), &[0; 12]].concat();
-    let chunks = [chunk(b"ds64", &ds64), chunk(b"fmt ", &format(1, 1, 16, 2))].concat();
-    let head = [name, &[0xFF; 4][..], b"WAVE"].concat();
+    let chunks = [
+        chunk(*b"ds64", &ds64),
+        chunk(*b"fmt ", &format(1, 1, 16, 2)),
+    ]
+    .concat();
+    let head = [&name, &[0xFF; 4][..], b"WAVE"].concat();
     [&head, &chunks, &b"data\xFF\xFF\xFF\xFF"[..], audio, after].concat()
 }
 
 #[test]
 fn lengths_of_64_bits() {
-    let after = chunk(b"LIST", b"INFO");
-    for name in [b"RF64", b"BW64"] {
+    let after = chunk(*b"LIST", b"INFO");
+    for name in [*b"RF64", *b"BW64"] {
         let (_, samples, notes) = read(&large(name, 12, &AUDIO, &after)).unwrap();
         assert_eq!((&samples[..], notes), (&AUDIO[..], vec![]));
     }
-    let (_, samples, notes) = read(&large(b"RF64", 0, &AUDIO, &[])).unwrap();
+    let (_, samples, notes) = read(&large(*b"RF64", 0, &AUDIO, &[])).unwrap();
     assert_eq!((&samples[..], notes), (&AUDIO[..], vec![Note::Unfinished]));
-    assert!(matches!(read(&large(b"RF64", 1 << 40, &AUDIO, &[])), Err(Wrong::Short { .. })));
+    assert!(matches!(
+        read(&large(*b"RF64", 1 << 40, &AUDIO, &[])),
+        Err(Wrong::Short { .. })
+    ));
 }
 
 /// Truncated anywhere, a file is refused, or all audio that is there is taken and told.
@@ -210,18 +248,22 @@ fn lengths_of_64_bits() {
 fn every_truncation_is_noticed() {
     let files = [
         riff(&[
-            chunk(b"bext", &bext(b"2024-02-29", b"10:15:30", 5)),
-            chunk(b"fmt ", &extensible(1, 1, 16, 2)),
-            chunk(b"data", &AUDIO),
+            chunk(*b"bext", &bext(*b"2024-02-29", *b"10:15:30", 5)),
+            chunk(*b"fmt ", &extensible(1, 1, 16, 2)),
+            chunk(*b"data", &AUDIO),
         ]),
-        large(b"RF64", 12, &AUDIO, &[]),
+        large(*b"RF64", 12, &AUDIO, &[]),
         FLAC.to_vec(),
     ];
     for file in files {
         assert!(read(&file).is_ok());
         for length in 0..file.len() {
             let cut = read(&file[..length]);
-            assert!(cut.is_err(), "{length} of {} bytes were taken: {cut:?}", file.len());
+            assert!(
+                cut.is_err(),
+                "{length} of {} bytes were taken: {cut:?}",
+                file.len()
+            );
         }
     }
 }
@@ -236,7 +278,10 @@ fn flac_is_read_and_compared_with_its_digest() {
         .flat_map(|sample| sample.to_le_bytes())
         .collect();
     let (layout, samples, _) = read(FLAC).unwrap();
-    assert_eq!((layout.rate, layout.channels, layout.encoding), (8000, 1, Encoding::S16));
+    assert_eq!(
+        (layout.rate, layout.channels, layout.encoding),
+        (8000, 1, Encoding::S16)
+    );
     assert_eq!(samples, expected);
     // MD5 lies in the last 16 bytes of STREAMINFO, which ends at byte 42.
     let mut other = FLAC.to_vec();
@@ -251,24 +296,69 @@ fn local(text: &str) -> Moment {
 #[test]
 fn patterns_find_the_time_anywhere_in_a_name() {
     let table = [
-        ("%Y%m%d-%H%M%S", "20261123-101530.wav", "2026-11-23T10:15:30"),
-        ("%Y%m%d-%H%M%S", "in-0312345678-20261123-101530-ab.wav", "2026-11-23T10:15:30"),
-        ("%Y%m%d%H%M%S", "0120111213_20261123101530.wav", "2026-11-23T10:15:30"),
-        ("%y%m%d-%H%M", "x691231-2359 261123.2359", "1969-12-31T23:59:00"),
+        (
+            "%Y%m%d-%H%M%S",
+            "20261123-101530.wav",
+            "2026-11-23T10:15:30",
+        ),
+        (
+            "%Y%m%d-%H%M%S",
+            "in-0312345678-20261123-101530-ab.wav",
+            "2026-11-23T10:15:30",
+        ),
+        (
+            "%Y%m%d%H%M%S",
+            "0120111213_20261123101530.wav",
+            "2026-11-23T10:15:30",
+        ),
+        (
+            "%y%m%d-%H%M",
+            "x691231-2359 261123.2359",
+            "1969-12-31T23:59:00",
+        ),
         ("%F_%T", "2026-11-23_10:15:30", "2026-11-23T10:15:30"),
-        ("%Y年%m月%d日%H時%M分", "口座 2026年11月23日10時15分.flac", "2026-11-23T10:15:00"),
-        ("%H%M%S.%3f %Y-%j", "101530.250 2024-366.wav", "2024-12-31T10:15:30.250"),
-        ("rec??%Y%m%d%H%M%S", "rec0420261123101530.wav", "2026-11-23T10:15:30"),
-        ("%Y/%m/%d/%H%M%S", "a/2026/11/23/101530.wav", "2026-11-23T10:15:30"),
-        ("100%%%Y%m%d%H%M", "100%202611231015.wav", "2026-11-23T10:15:00"),
+        (
+            "%Y年%m月%d日%H時%M分",
+            "口座 2026年11月23日10時15分.flac",
+            "2026-11-23T10:15:00",
+        ),
+        (
+            "%H%M%S.%3f %Y-%j",
+            "101530.250 2024-366.wav",
+            "2024-12-31T10:15:30.250",
+        ),
+        (
+            "rec??%Y%m%d%H%M%S",
+            "rec0420261123101530.wav",
+            "2026-11-23T10:15:30",
+        ),
+        (
+            "%Y/%m/%d/%H%M%S",
+            "a/2026/11/23/101530.wav",
+            "2026-11-23T10:15:30",
+        ),
+        (
+            "100%%%Y%m%d%H%M",
+            "100%202611231015.wav",
+            "2026-11-23T10:15:00",
+        ),
     ];
     for (pattern, name, expected) in table {
         let pattern: Pattern = pattern.parse().unwrap();
-        assert_eq!(pattern.find(Path::new(name)).unwrap(), Some(local(expected)), "{name}");
+        assert_eq!(
+            pattern.find(Path::new(name)).unwrap(),
+            Some(local(expected)),
+            "{name}"
+        );
     }
     let epoch: Pattern = "%s".parse().unwrap();
     let found = epoch.find(Path::new("1795396530.77.wav")).unwrap();
-    assert_eq!(found, Some(Moment::Utc(DateTime::from_timestamp(1_795_396_530, 0).unwrap())));
+    assert_eq!(
+        found,
+        Some(Moment::Utc(
+            DateTime::from_timestamp(1_795_396_530, 0).unwrap()
+        ))
+    );
 }
 
 /// A time read out of the middle of a longer number would be a wrong one.
@@ -277,14 +367,29 @@ fn doubtful_names_are_not_guessed() {
     let pattern: Pattern = "%Y%m%d%H%M%S".parse().unwrap();
     let find = |name: &str| pattern.find(Path::new(name));
     for name in [
-        "120261123101530.wav", "202611231015301.wav", "20261323101530.wav", "20260230101530",
-        "2026112310153.wav", "call.20261123101530", "２０２６１１２３１０１５３０.wav",
+        "120261123101530.wav",
+        "202611231015301.wav",
+        "20261323101530.wav",
+        "20260230101530",
+        "2026112310153.wav",
+        "call.20261123101530",
+        "２０２６１１２３１０１５３０.wav",
     ] {
         assert!(matches!(find(name), Ok(None)), "{name}: {:?}", find(name));
     }
-    assert!(matches!(find("20261123101530-20261123101531.wav"), Err(Wrong::TwoTimes)));
+    assert!(matches!(
+        find("20261123101530-20261123101531.wav"),
+        Err(Wrong::TwoTimes)
+    ));
     assert!(find("20261123101530-20261123101530.wav").unwrap().is_some());
-    for wrong in ["%Y%m%d", "%H%M%S", "%Y%m%d-%H%M%", "%Q", "%3S%Y%m%d%H%M", ""] {
+    for wrong in [
+        "%Y%m%d",
+        "%H%M%S",
+        "%Y%m%d-%H%M%",
+        "%Q",
+        "%3S%Y%m%d%H%M",
+        "",
+    ] {
         assert!(wrong.parse::<Pattern>().is_err(), "{wrong}");
     }
 }
@@ -294,9 +399,19 @@ fn bext_tells_the_time_to_the_frame_where_it_can() {
     let seconds = 10 * 3600 + 15 * 60 + 30;
     let table = [
         (*b"2026-11-23", *b"10:15:30", 0, Some("2026-11-23T10:15:30")),
-        (*b"2026:11:23", *b"10-15-30", seconds * 8000 + 2000, Some("2026-11-23T10:15:30.250")),
+        (
+            *b"2026:11:23",
+            *b"10-15-30",
+            seconds * 8000 + 2000,
+            Some("2026-11-23T10:15:30.250"),
+        ),
         // The counts of frames of another rate, or since the start, say nothing.
-        (*b"2026_11_23", *b"10.15.30", 77, Some("2026-11-23T10:15:30")),
+        (
+            *b"2026_11_23",
+            *b"10.15.30",
+            77,
+            Some("2026-11-23T10:15:30"),
+        ),
         (*b"2026-02-30", *b"10:15:30", 0, None),
         (*b"0000-00-00", *b"00:00:00", 0, None),
         (*b"2026-11-23", *b"\0\0\0\0\0\0\0\0", 0, None),
@@ -304,9 +419,9 @@ fn bext_tells_the_time_to_the_frame_where_it_can() {
     ];
     for (date, time, reference, expected) in table {
         let file = riff(&[
-            chunk(b"bext", &bext(&date, &time, reference)),
-            chunk(b"fmt ", &format(1, 1, 16, 2)),
-            chunk(b"data", &AUDIO),
+            chunk(*b"bext", &bext(date, time, reference)),
+            chunk(*b"fmt ", &format(1, 1, 16, 2)),
+            chunk(*b"data", &AUDIO),
         ]);
         let stamp = Source::open(Cursor::new(file)).unwrap().stamp();
         let found = stamp.map(|stamp| Moment::Local(stamp.at(8000)));
@@ -316,31 +431,46 @@ fn bext_tells_the_time_to_the_frame_where_it_can() {
 
 fn terms(pattern: Option<&Pattern>, zone: Tz) -> Terms<'_> {
     let now = Utc.with_ymd_and_hms(2026, 11, 24, 0, 0, 0).unwrap();
-    Terms { line: "06-6458-1132", zone, pattern, now }
+    Terms {
+        line: "06-6458-1132",
+        zone,
+        pattern,
+        now,
+    }
 }
 
 fn planned(file: &[u8], name: &str, pattern: Option<&str>) -> Result<Plan, Wrong> {
     let pattern: Option<Pattern> = pattern.map(|pattern| pattern.parse().unwrap());
     let mut source = Source::open(Cursor::new(file))?;
-    plan(&mut source, Path::new(name), &terms(pattern.as_ref(), Tz::Asia__Tokyo))
+    plan(
+        &mut source,
+        Path::new(name),
+        &terms(pattern.as_ref(), Tz::Asia__Tokyo),
+    )
 }
 
 /// The time is the office's, from the name before the header; where neither tells, nothing is made up.
 #[test]
 fn a_file_becomes_a_plan() {
     let stamped = riff(&[
-        chunk(b"bext", &bext(b"2025-11-23", b"10:15:30", 0)),
-        chunk(b"fmt ", &format(1, 2, 16, 2)),
-        chunk(b"data", &AUDIO),
+        chunk(*b"bext", &bext(*b"2025-11-23", *b"10:15:30", 0)),
+        chunk(*b"fmt ", &format(1, 2, 16, 2)),
+        chunk(*b"data", &AUDIO),
     ]);
     let plan = planned(&stamped, "a/b.wav", None).unwrap();
     assert_eq!(plan.start.started_at, 1_763_860_530_000_000_000);
     assert_eq!(plan.start.id.timestamp_ms(), 1_763_860_530_000);
     assert_eq!((plan.heard.frames, plan.end), (3, EndReason::Silence));
-    assert_eq!((&plan.start.recorder[..], &plan.start.card[..]), ("import of b.wav", "import"));
+    assert_eq!(
+        (&plan.start.recorder[..], &plan.start.card[..]),
+        ("import of b.wav", "import")
+    );
     assert_eq!(plan.start.card_channels, [1, 2]);
     let named = planned(&stamped, "20251124-101530.wav", Some("%Y%m%d-%H%M%S")).unwrap();
-    assert_eq!(named.start.started_at - plan.start.started_at, 86_400_000_000_000);
+    assert_eq!(
+        named.start.started_at - plan.start.started_at,
+        86_400_000_000_000
+    );
     let other = planned(&stamped, "other.wav", Some("%Y%m%d-%H%M%S")).unwrap();
     assert_eq!(other.start.started_at, plan.start.started_at);
 
@@ -348,8 +478,14 @@ fn a_file_becomes_a_plan() {
     assert!(matches!(planned(&bare, "b.wav", None), Err(Wrong::NoTime)));
     let at = |name: &str| planned(&bare, name, Some("%Y%m%d-%H%M%S"));
     assert!(matches!(at("b.wav"), Err(Wrong::NoTime)));
-    assert!(matches!(at("20261124-101530.wav"), Err(Wrong::ImpossibleTime(_))));
-    assert!(matches!(at("19691124-101530.wav"), Err(Wrong::ImpossibleTime(_))));
+    assert!(matches!(
+        at("20261124-101530.wav"),
+        Err(Wrong::ImpossibleTime(_))
+    ));
+    assert!(matches!(
+        at("19691124-101530.wav"),
+        Err(Wrong::ImpossibleTime(_))
+    ));
 
     let crashed = with_data_size(0, &AUDIO, &[]);
     let crashed = planned(&crashed, "20251124-101530.wav", Some("%Y%m%d-%H%M%S")).unwrap();
@@ -361,7 +497,10 @@ fn a_file_becomes_a_plan() {
 fn times_that_come_twice_or_never() {
     let zone = Tz::Europe__Berlin;
     let (first, twice) = local("2025-10-26T02:30:00").in_zone(zone).unwrap();
-    assert_eq!((first.to_rfc3339(), twice), ("2025-10-26T00:30:00+00:00".into(), true));
+    assert_eq!(
+        (first.to_rfc3339(), twice),
+        ("2025-10-26T00:30:00+00:00".into(), true)
+    );
     let skipped = local("2025-03-30T02:30:00").in_zone(zone);
     assert!(matches!(skipped, Err(Wrong::SkippedTime(_))));
 }
@@ -370,7 +509,11 @@ fn times_that_come_twice_or_never() {
 /// anything else is another one.
 #[test]
 fn identities() {
-    let layout = Layout { rate: 8000, channels: 1, encoding: Encoding::MuLaw };
+    let layout = Layout {
+        rate: 8000,
+        channels: 1,
+        encoding: Encoding::MuLaw,
+    };
     let one = identity("06-6458-1132", 1_795_396_530_250_000_000, layout, &[7; 32]);
     // Frozen: an identity that changes would let everything be imported twice.
     assert_eq!(one.to_string(), "01M82ZHW2AH64J764790GRYXDB");
@@ -381,7 +524,10 @@ fn identities() {
         identity(
             "06-6458-1132",
             1_795_396_530_250_000_000,
-            Layout { encoding: Encoding::ALaw, ..layout },
+            Layout {
+                encoding: Encoding::ALaw,
+                ..layout
+            },
             &[7; 32],
         ),
     ];
@@ -407,12 +553,12 @@ proptest! {
     ) {
         let mut file = match which {
             0 => FLAC.to_vec(),
-            1 => large(b"RF64", 12, &AUDIO, &chunk(b"LIST", b"INFO")),
+            1 => large(*b"RF64", 12, &AUDIO, &chunk(*b"LIST", b"INFO")),
             2 => wav(&extensible(1, 2, 16, 2), &AUDIO),
             _ => riff(&[
-                chunk(b"bext", &bext(b"2025-11-23", b"10:15:30", 0)),
-                chunk(b"fmt ", &format(1, 1, 24, 3)),
-                chunk(b"data", &AUDIO),
+                chunk(*b"bext", &bext(*b"2025-11-23", *b"10:15:30", 0)),
+                chunk(*b"fmt ", &format(1, 1, 24, 3)),
+                chunk(*b"data", &AUDIO),
             ]),
         };
         for (at, byte) in changes {
@@ -465,6 +611,12 @@ fn a_day_of_every_century_digit() {
         Some(Moment::Local(time)) => time.date(),
         other => panic!("{name}: {other:?}"),
     };
-    assert_eq!(Some(year("6801010000")), NaiveDate::from_ymd_opt(2068, 1, 1));
-    assert_eq!(Some(year("6901010000")), NaiveDate::from_ymd_opt(1969, 1, 1));
+    assert_eq!(
+        Some(year("6801010000")),
+        NaiveDate::from_ymd_opt(2068, 1, 1)
+    );
+    assert_eq!(
+        Some(year("6901010000")),
+        NaiveDate::from_ymd_opt(1969, 1, 1)
+    );
 }

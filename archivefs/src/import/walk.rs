@@ -41,7 +41,10 @@ fn list(
     for entry in fs::read_dir(top.join(folder))? {
         let entry = entry?;
         let below = folder.join(entry.file_name());
-        match entry.file_type().map(|kind: FileType| (kind.is_dir(), kind.is_file())) {
+        match entry
+            .file_type()
+            .map(|kind: FileType| (kind.is_dir(), kind.is_file()))
+        {
             Ok((true, _)) => folders.push(below),
             Ok((_, true)) => found.push((below, None)),
             Ok(_) => found.push((below, Some(Wrong::NotAFile))),
@@ -54,6 +57,13 @@ fn list(
 /// Opens a regular file, and nothing else: it may have been exchanged since it was found.
 pub fn open(path: &Path) -> Result<File, Wrong> {
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-    let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(Wrong::NotAFile) }
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits())
+        .open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(Wrong::NotAFile)
+    }
 }

@@ -27,10 +27,16 @@ impl Stamp {
     pub fn of_bext(bext: &[u8; STAMP_BYTES]) -> Option<Self> {
         // Between the numbers stands one of - _ : . or a blank.
         let digits = |at: usize, length: usize| number(bext.get(at..at + length)?);
-        let (year, month, day) =
-            (digits(DATE_AT, 4)?, digits(DATE_AT + 5, 2)?, digits(DATE_AT + 8, 2)?);
-        let (hour, minute, second) =
-            (digits(TIME_AT, 2)?, digits(TIME_AT + 3, 2)?, digits(TIME_AT + 6, 2)?);
+        let (year, month, day) = (
+            digits(DATE_AT, 4)?,
+            digits(DATE_AT + 5, 2)?,
+            digits(DATE_AT + 8, 2)?,
+        );
+        let (hour, minute, second) = (
+            digits(TIME_AT, 2)?,
+            digits(TIME_AT + 3, 2)?,
+            digits(TIME_AT + 6, 2)?,
+        );
         let date = NaiveDate::from_ymd_opt(year as i32, month, day).filter(|_| year > 0)?;
         let reference = bext[REFERENCE_AT..].try_into().ok()?;
         Some(Self {
@@ -54,7 +60,11 @@ impl Stamp {
 
 fn number(digits: &[u8]) -> Option<u32> {
     let all = digits.iter().all(u8::is_ascii_digit);
-    all.then(|| digits.iter().fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0')))
+    all.then(|| {
+        digits
+            .iter()
+            .fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0'))
+    })
 }
 
 /// A moment as found.
@@ -137,7 +147,10 @@ impl FromStr for Pattern {
                 literal => pieces.push(Piece::Literal(literal)),
             }
         }
-        let pattern = Self { of_path: text.contains('/'), pieces };
+        let pattern = Self {
+            of_path: text.contains('/'),
+            pieces,
+        };
         if pattern.is_complete() {
             return Ok(pattern);
         }
@@ -152,7 +165,9 @@ fn specifier(left: &mut std::str::Chars<'_>) -> Result<Vec<Piece>, String> {
         found.map(|&(_, field, digits)| Piece::Number(field, digits))
     };
     let several = |list: &str| {
-        list.chars().map(|c| number(c).unwrap_or(Piece::Literal(c))).collect::<Vec<_>>()
+        list.chars()
+            .map(|c| number(c).unwrap_or(Piece::Literal(c)))
+            .collect::<Vec<_>>()
     };
     match letter {
         Some('%') => Ok(vec![Piece::Literal('%')]),
@@ -173,7 +188,9 @@ fn specifier(left: &mut std::str::Chars<'_>) -> Result<Vec<Piece>, String> {
 impl Pattern {
     fn is_complete(&self) -> bool {
         let has = |wanted: Field| {
-            self.pieces.iter().any(|p| matches!(p, Piece::Number(field, _) if *field == wanted))
+            self.pieces
+                .iter()
+                .any(|p| matches!(p, Piece::Number(field, _) if *field == wanted))
         };
         let year = has(Field::Year) || has(Field::YearOfCentury);
         let day = (has(Field::Month) && has(Field::Day)) || has(Field::DayOfYear);
@@ -184,17 +201,28 @@ impl Pattern {
     /// the middle of a longer number. A pattern with a `/` is looked for in the whole path.
     pub fn find(&self, path: &Path) -> Result<Option<Moment>, Wrong> {
         let stem = path.with_extension("");
-        let stem = if self.of_path { stem.as_os_str() } else { stem.file_name().unwrap_or_default() };
+        let stem = if self.of_path {
+            stem.as_os_str()
+        } else {
+            stem.file_name().unwrap_or_default()
+        };
         let text: Vec<char> = stem.to_string_lossy().chars().collect();
         let mut found = (0..text.len()).filter_map(|at| self.at(&text, at));
-        let Some(first) = found.next() else { return Ok(None) };
-        if found.any(|other| other != first) { Err(Wrong::TwoTimes) } else { Ok(Some(first)) }
+        let Some(first) = found.next() else {
+            return Ok(None);
+        };
+        if found.any(|other| other != first) {
+            Err(Wrong::TwoTimes)
+        } else {
+            Ok(Some(first))
+        }
     }
 
     /// The time at the character `at` of `text`.
     fn at(&self, text: &[char], at: usize) -> Option<Moment> {
         let digit = |at: Option<usize>| {
-            at.and_then(|at| text.get(at)).is_some_and(char::is_ascii_digit)
+            at.and_then(|at| text.get(at))
+                .is_some_and(char::is_ascii_digit)
         };
         let number = |piece: Option<&Piece>| matches!(piece, Some(Piece::Number(..)));
         let mut parts = Parts::default();
@@ -204,7 +232,11 @@ impl Pattern {
         }
         let cut_before = number(self.pieces.first()) && digit(at.checked_sub(1));
         let cut_after = number(self.pieces.last()) && digit(Some(next));
-        if cut_before || cut_after { None } else { parts.moment() }
+        if cut_before || cut_after {
+            None
+        } else {
+            parts.moment()
+        }
     }
 }
 
@@ -232,7 +264,9 @@ impl Parts {
         };
         let digit = |c: &char| c.to_digit(10).map(i64::from);
         let of = text.get(at..at + digits)?;
-        let value = of.iter().try_fold(0_i64, |sum, c| Some(sum * 10 + digit(c)?))?;
+        let value = of
+            .iter()
+            .try_fold(0_i64, |sum, c| Some(sum * 10 + digit(c)?))?;
         let small = value as u32;
         match field {
             Field::Year => self.year = value as i32,

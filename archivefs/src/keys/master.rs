@@ -53,25 +53,47 @@ pub enum MasterKeyError {
 pub fn load_master(path: &Path) -> Result<Key, MasterKeyError> {
     let io = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => MasterKeyError::Missing(path.to_owned()),
-        _ => MasterKeyError::Io { path: path.to_owned(), error },
+        _ => MasterKeyError::Io {
+            path: path.to_owned(),
+            error,
+        },
     };
     let text = Zeroizing::new(std::fs::read_to_string(path).map_err(io)?);
-    // Also systemd's credentials are for one account alone.
-    if std::fs::metadata(path).map_err(io)?.mode() & 0o077 != 0 {
+    if std::fs::metadata(path).map_err(io)?.mode() & others(path) != 0 {
         return Err(MasterKeyError::Exposed(path.to_owned()));
     }
-    parse(&text).map_err(|reason| MasterKeyError::Malformed { path: path.to_owned(), reason })
+    parse(&text).map_err(|reason| MasterKeyError::Malformed {
+        path: path.to_owned(),
+        reason,
+    })
+}
+
+/// The permission bits by which others than its owner could read the file. Newer systemd protects
+/// credentials by an access list, whose mask stands where the group's bits are.
+fn others(path: &Path) -> u32 {
+    if path.starts_with("/run/credentials") {
+        0o007
+    } else {
+        0o077
+    }
 }
 
 /// Makes a new master key in the file `path`, which must not exist.
 pub fn create_master(path: &Path) -> Result<Key, MasterKeyError> {
-    let io = |error| MasterKeyError::Io { path: path.to_owned(), error };
+    let io = |error| MasterKeyError::Io {
+        path: path.to_owned(),
+        error,
+    };
     let key = Key::random().map_err(io)?;
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(io)?;
     }
-    let mut file =
-        OpenOptions::new().write(true).create_new(true).mode(0o400).open(path).map_err(io)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o400)
+        .open(path)
+        .map_err(io)?;
     file.write_all(text(&key).as_bytes()).map_err(io)?;
     file.sync_all().map_err(io)?;
     Ok(key)
@@ -91,10 +113,15 @@ fn parse(text: &str) -> Result<Key, &'static str> {
     if words.next() != Some(MARK) {
         return Err("it does not begin with tsuwaroku-master-key-1");
     }
-    let digits = words.next().filter(|digits| digits.len() == 64).ok_or("it has not 64 digits")?;
+    let digits = words
+        .next()
+        .filter(|digits| digits.len() == 64)
+        .ok_or("it has not 64 digits")?;
     let mut bytes = [0; 32];
     for (byte, place) in bytes.iter_mut().zip((0..64).step_by(2)) {
-        let pair = digits.get(place..place + 2).ok_or("it has a character that is no digit")?;
+        let pair = digits
+            .get(place..place + 2)
+            .ok_or("it has a character that is no digit")?;
         *byte = u8::from_str_radix(pair, 16).map_err(|_| "it has a character that is no digit")?;
     }
     let key = Key::from_bytes(bytes);
@@ -129,11 +156,18 @@ mod tests {
         assert!(said().contains("chmod 400"));
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         let good = text(&key);
-        let mistyped = if good.as_bytes()[30] == b'0' { "1" } else { "0" };
+        let mistyped = if good.as_bytes()[30] == b'0' {
+            "1"
+        } else {
+            "0"
+        };
         for (content, words) in [
             ("hello".to_owned(), "begin with"),
             (good.replacen(' ', " ab", 1), "64 digits"),
-            (format!("{}{mistyped}{}", &good[..30], &good[31..]), "copied with a mistake"),
+            (
+                format!("{}{mistyped}{}", &good[..30], &good[31..]),
+                "copied with a mistake",
+            ),
             (format!("{}ü{}", &good[..30], &good[32..]), "no digit"),
         ] {
             std::fs::write(&path, content).unwrap();

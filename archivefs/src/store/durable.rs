@@ -56,9 +56,17 @@ impl Draft {
     /// Creates the temporary file `path`, which must not exist.
     pub fn create(path: PathBuf) -> io::Result<Self> {
         fault::before(Step::CreateDraft)?;
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o400).open(&path)?;
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o400)
+            .open(&path)?;
         let file = io::BufWriter::with_capacity(256 * 1024, file);
-        Ok(Self { file, path, published: false })
+        Ok(Self {
+            file,
+            path,
+            published: false,
+        })
     }
 
     /// Makes the content durable and gives the file its name: fsync, rename without replacing, fsync
@@ -72,7 +80,13 @@ impl Draft {
         fault::before(Step::SyncDraft)?;
         self.file.get_ref().sync_all()?;
         fault::before(Step::Publish)?;
-        renameat2(AT_FDCWD, &self.path, AT_FDCWD, name, RenameFlags::RENAME_NOREPLACE)?;
+        renameat2(
+            AT_FDCWD,
+            &self.path,
+            AT_FDCWD,
+            name,
+            RenameFlags::RENAME_NOREPLACE,
+        )?;
         self.published = true;
         sync_directory(parent(name))
     }
@@ -94,7 +108,10 @@ impl Drop for Draft {
         if !self.published
             && let Err(error) = std::fs::remove_file(&self.path)
         {
-            log::warn!("cannot remove the unfinished {}: {error}", self.path.display());
+            log::warn!(
+                "cannot remove the unfinished {}: {error}",
+                self.path.display()
+            );
         }
     }
 }
@@ -119,7 +136,9 @@ pub fn sync_directory(path: &Path) -> io::Result<()> {
 }
 
 fn parent(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    path.parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
 }
 
 /// Faults that tests put in the way of a step; in the product there are none.

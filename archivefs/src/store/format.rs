@@ -68,7 +68,9 @@ impl Header {
         }
         let refuse = u32_at(bytes, 20);
         if refuse != 0 {
-            return Err(StoreError::Future(format!("feature flags {refuse:#x} that must be known")));
+            return Err(StoreError::Future(format!(
+                "feature flags {refuse:#x} that must be known"
+            )));
         }
         let header = Self {
             ignore: u32_at(bytes, 12),
@@ -79,7 +81,9 @@ impl Header {
             blocks: u32_at(bytes, 76),
         };
         if header.head_bytes > MOST_HEAD_BYTES || header.blocks > MOST_BLOCKS {
-            return Err(StoreError::damaged("its header asks for more than any object has"));
+            return Err(StoreError::damaged(
+                "its header asks for more than any object has",
+            ));
         }
         Ok(header)
     }
@@ -122,7 +126,9 @@ impl Head {
         let bad = |what: &str| StoreError::damaged(&format!("its head {what}"));
         let bytes = zstd::bulk::decompress(bytes, MOST_HEAD_BYTES as usize)
             .map_err(|error| bad(&error.to_string()))?;
-        let (lengths, mut rest) = bytes.split_at_checked(16).ok_or_else(|| bad("is too short"))?;
+        let (lengths, mut rest) = bytes
+            .split_at_checked(16)
+            .ok_or_else(|| bad("is too short"))?;
         let mut part = |at: usize| {
             let (part, more) = rest.split_at_checked(u32_at(lengths, at) as usize)?;
             rest = more;
@@ -141,12 +147,18 @@ impl Head {
         let whole_frames = frame_bytes > 0
             && (1..=MOST_BLOCK_BYTES).contains(&head.block_bytes)
             && (head.block_bytes as usize).is_multiple_of(frame_bytes);
-        if rest.is_empty() && whole_frames { Ok(head) } else { Err(bad("contradicts itself")) }
+        if rest.is_empty() && whole_frames {
+            Ok(head)
+        } else {
+            Err(bad("contradicts itself"))
+        }
     }
 
     /// Number of blocks that the audio is cut into.
     pub fn blocks(&self) -> u64 {
-        self.call.audio_bytes().div_ceil(u64::from(self.block_bytes))
+        self.call
+            .audio_bytes()
+            .div_ceil(u64::from(self.block_bytes))
     }
 
     /// Bytes of samples in block `number`.
@@ -193,7 +205,10 @@ impl Index {
     /// The caller has seen to it that `bytes` are as many as the header says.
     pub fn parse(bytes: &[u8]) -> Self {
         let (entries, digest) = bytes.split_at(bytes.len() - DIGEST_BYTES);
-        let entry = |entry: &[u8]| BlockEntry { stored: u32_at(entry, 0), check: u32_at(entry, 4) };
+        let entry = |entry: &[u8]| BlockEntry {
+            stored: u32_at(entry, 0),
+            check: u32_at(entry, 4),
+        };
         Self {
             blocks: entries.chunks_exact(ENTRY_BYTES).map(entry).collect(),
             wav_sha256: digest.try_into().expect("32 bytes"),

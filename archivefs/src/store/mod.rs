@@ -108,7 +108,10 @@ impl Store {
         for folder in ["objects", "drafts", "set-aside"] {
             create_directories(&root.join(folder))?;
         }
-        let marker = Marker { archive, tier: tier.to_owned() };
+        let marker = Marker {
+            archive,
+            tier: tier.to_owned(),
+        };
         let mut draft = Draft::create(root.join("drafts").join(MARKER))?;
         draft.write_all(&serde_json::to_vec_pretty(&marker).expect("plain data"))?;
         Ok(draft.publish(&root.join(MARKER))?)
@@ -117,7 +120,10 @@ impl Store {
     /// Opens the store at `root`, which must belong to `archive`, and clears what a crash left half
     /// written.
     pub fn open(root: &Path, archive: Ulid) -> Result<Self, StoreError> {
-        let not_this = |reason: String| StoreError::NotThisStore { root: root.to_owned(), reason };
+        let not_this = |reason: String| StoreError::NotThisStore {
+            root: root.to_owned(),
+            reason,
+        };
         let marker = std::fs::read(root.join(MARKER)).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => {
                 not_this(format!("there is no {MARKER}: is the disk mounted?"))
@@ -132,7 +138,9 @@ impl Store {
                 marker.archive
             )));
         }
-        let store = Self { root: root.to_owned() };
+        let store = Self {
+            root: root.to_owned(),
+        };
         store.clear_drafts()?;
         Ok(store)
     }
@@ -164,17 +172,17 @@ impl Store {
     }
 
     /// Begins the object of `call`, sealed under the recording's `key`.
-    pub fn begin(
-        &self,
-        call: &Call,
-        wav: &wav::Frame,
-        key: &Key,
-    ) -> Result<NewObject, StoreError> {
+    pub fn begin(&self, call: &Call, wav: &wav::Frame, key: &Key) -> Result<NewObject, StoreError> {
         create_directories(self.path(call.id).parent().expect("it stands in a folder"))?;
         let draft = Draft::create(self.root.join("drafts").join(call.id.to_string()))?;
         let writer = ObjectWriter::begin(draft, call, wav, key)?;
         let (path, store) = (self.path(call.id), self.clone());
-        Ok(NewObject { writer, path, store, key: key.clone() })
+        Ok(NewObject {
+            writer,
+            path,
+            store,
+            key: key.clone(),
+        })
     }
 
     /// Opens the object of `id`, whose key is `key`.
@@ -195,15 +203,24 @@ impl Store {
 
     /// Moves what stands at `path` out of the way, durably, and keeps it.
     fn set_aside(&self, path: &Path) -> Result<(), StoreError> {
-        let name = path.file_name().expect("an object has a name").to_string_lossy();
+        let name = path
+            .file_name()
+            .expect("an object has a name")
+            .to_string_lossy();
         let free = (0..u32::MAX)
             .map(|n| self.root.join("set-aside").join(format!("{name}.{n}")))
             .find(|place| !place.exists())
             .expect("some number is free");
-        log::error!("{} was not what it should be; kept as {}", path.display(), free.display());
+        log::error!(
+            "{} was not what it should be; kept as {}",
+            path.display(),
+            free.display()
+        );
         std::fs::rename(path, &free)?;
         sync_directory(&self.root.join("set-aside"))?;
-        Ok(sync_directory(path.parent().expect("it stands in a folder"))?)
+        Ok(sync_directory(
+            path.parent().expect("it stands in a folder"),
+        )?)
     }
 
     /// The paths of everything under `objects/`, in no order; faults of the disk are items too.

@@ -45,7 +45,11 @@ impl Object {
             sealer.open(part, &mut bytes)?;
             Ok(bytes)
         };
-        let head = part(SealedPart::Head, HEADER_BYTES as u64, header.head_bytes as usize)?;
+        let head = part(
+            SealedPart::Head,
+            HEADER_BYTES as u64,
+            header.head_bytes as usize,
+        )?;
         let index = part(SealedPart::Index, index_at, sealed_index as usize)?;
         let (head, index) = (Head::parse(&head)?, Index::parse(&index));
         let offsets = offsets(&header, &index);
@@ -55,7 +59,14 @@ impl Object {
         if !agrees {
             return Err(StoreError::damaged("its parts contradict one another"));
         }
-        Ok(Self { file, sealer, head, index, offsets, stored_bytes })
+        Ok(Self {
+            file,
+            sealer,
+            head,
+            index,
+            offsets,
+            stored_bytes,
+        })
     }
 
     /// What is known of the call.
@@ -97,7 +108,9 @@ impl Object {
         let mut samples = Vec::with_capacity(bytes);
         decoder.decode(layout.into(), frames, &block, &mut samples)?;
         if crc32c::crc32c(&samples) != self.index.blocks[number as usize].check {
-            return Err(StoreError::damaged(&format!("block {number} decodes to something else")));
+            return Err(StoreError::damaged(&format!(
+                "block {number} decodes to something else"
+            )));
         }
         Ok(samples)
     }
@@ -204,8 +217,9 @@ pub enum Part<'a> {
 
 /// A file that ends too early is damaged; other failures are the disk's.
 fn read_exact(file: &File, bytes: &mut [u8], offset: u64) -> Result<(), StoreError> {
-    file.read_exact_at(bytes, offset).map_err(|error| match error.kind() {
-        io::ErrorKind::UnexpectedEof => StoreError::damaged("it ends too early"),
-        _ => error.into(),
-    })
+    file.read_exact_at(bytes, offset)
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => StoreError::damaged("it ends too early"),
+            _ => error.into(),
+        })
 }

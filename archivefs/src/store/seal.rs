@@ -60,7 +60,10 @@ impl ObjectSealer {
     pub fn new(recording: &Key, header: &Header, bytes: [u8; HEADER_BYTES]) -> Self {
         let purpose = [PURPOSE, &header.id.to_bytes()].concat();
         let key = recording.derive(&header.salt, &purpose);
-        Self { sealer: Sealer::new(&key), header: bytes }
+        Self {
+            sealer: Sealer::new(&key),
+            header: bytes,
+        }
     }
 
     pub fn seal(&self, part: Part, message: &mut Vec<u8>) {
@@ -68,8 +71,13 @@ impl ObjectSealer {
     }
 
     pub fn open(&self, part: Part, message: &mut Vec<u8>) -> Result<(), StoreError> {
-        self.sealer.open(part.nonce(), &self.header, message).map_err(|_| {
-            StoreError::damaged(&format!("{} is not what was sealed, or not with this key", part.name()))
-        })
+        self.sealer
+            .open(part.nonce(), &self.header, message)
+            .map_err(|_| {
+                StoreError::damaged(&format!(
+                    "{} is not what was sealed, or not with this key",
+                    part.name()
+                ))
+            })
     }
 }

@@ -9,7 +9,11 @@ use proptest::prelude::*;
 use tsuwaroku_spool::record::{Encoding, EndReason};
 
 pub(crate) fn call(audio: &[u8], channels: u16, encoding: Encoding) -> Call {
-    let layout = Layout { rate: 50, channels, encoding };
+    let layout = Layout {
+        rate: 50,
+        channels,
+        encoding,
+    };
     Call {
         id: Ulid::from_parts(1_795_396_530_250, 7),
         number: "06-6458-1132".into(),
@@ -117,14 +121,24 @@ fn parts_of_another_object_are_refused() {
     let (one, _) = object(&audio);
     let (two, _) = object(&audio);
     assert_eq!(one.len(), two.len(), "the same content has the same length");
-    assert_ne!(one[HEADER..], two[HEADER..], "the same content is never sealed to the same bytes");
+    assert_ne!(
+        one[HEADER..],
+        two[HEADER..],
+        "the same content is never sealed to the same bytes"
+    );
     for cut in [HEADER, one.len() / 2, one.len() - 60] {
         let mixed = [&one[..cut], &two[cut..]].concat();
-        assert!(open(&mixed).and_then(|object| object.verify()).is_err(), "joined at {cut}");
+        assert!(
+            open(&mixed).and_then(|object| object.verify()).is_err(),
+            "joined at {cut}"
+        );
     }
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), &one).unwrap();
-    assert!(Object::open(file.path(), &Key::from_bytes([8; 32])).is_err(), "another key");
+    assert!(
+        Object::open(file.path(), &Key::from_bytes([8; 32])).is_err(),
+        "another key"
+    );
 }
 
 const HEADER: usize = format::HEADER_BYTES;
@@ -134,8 +148,18 @@ const HEADER: usize = format::HEADER_BYTES;
 fn an_object_tells_nothing_without_its_key() {
     let audio = b"the same eight bytes again and again and again and again and again and again";
     let (bytes, wav) = object(audio);
-    for secret in [&audio[..12], b"06-6458-1132", b"1132", &wav[..16], b"silence", b"recorder"] {
-        assert!(!bytes.windows(secret.len()).any(|window| window == secret), "{secret:?}");
+    for secret in [
+        &audio[..12],
+        b"06-6458-1132",
+        b"1132",
+        &wav[..16],
+        b"silence",
+        b"recorder",
+    ] {
+        assert!(
+            !bytes.windows(secret.len()).any(|window| window == secret),
+            "{secret:?}"
+        );
     }
 }
 
@@ -144,10 +168,20 @@ fn the_future_is_refused_by_name() {
     let (bytes, _) = object(&[7; 30]);
     let mut version = bytes.clone();
     version[8] = 2;
-    assert!(open(&version).unwrap_err().to_string().contains("format version 2"));
+    assert!(
+        open(&version)
+            .unwrap_err()
+            .to_string()
+            .contains("format version 2")
+    );
     let mut flag = bytes;
     flag[20] = 4;
-    assert!(open(&flag).unwrap_err().to_string().contains("feature flags 0x4"));
+    assert!(
+        open(&flag)
+            .unwrap_err()
+            .to_string()
+            .contains("feature flags 0x4")
+    );
 }
 
 fn store() -> (tempfile::TempDir, Store, Ulid) {
@@ -182,7 +216,10 @@ fn a_broken_object_in_the_way_is_set_aside_and_kept() {
     std::fs::write(&path, b"broken").unwrap();
     put(&store, b"audio").unwrap();
     Object::open(&path, &key()).unwrap().verify().unwrap();
-    let kept = std::fs::read_dir(folder.path().join("set-aside")).unwrap().next().unwrap();
+    let kept = std::fs::read_dir(folder.path().join("set-aside"))
+        .unwrap()
+        .next()
+        .unwrap();
     assert_eq!(std::fs::read(kept.unwrap().path()).unwrap(), b"broken");
 }
 
@@ -190,9 +227,17 @@ fn a_broken_object_in_the_way_is_set_aside_and_kept() {
 fn audio_of_another_length_than_promised_is_refused() {
     let (_folder, store, _) = store();
     let call = call(b"audio", 1, Encoding::ALaw);
-    let mut new = store.begin(&call, &wav::Frame::around(&call, Tz::UTC), &key()).unwrap();
+    let mut new = store
+        .begin(&call, &wav::Frame::around(&call, Tz::UTC), &key())
+        .unwrap();
     new.samples(b"audi").unwrap();
-    assert!(matches!(new.publish(), Err(StoreError::Length { promised: 5, got: 4 })));
+    assert!(matches!(
+        new.publish(),
+        Err(StoreError::Length {
+            promised: 5,
+            got: 4
+        })
+    ));
     assert_eq!(store.objects().count(), 0);
 }
 
@@ -205,11 +250,19 @@ fn a_failing_disk_leaves_nothing_half_done() {
         let failed = put(&store, b"audio");
         fault::fail(None);
         let error = failed.expect_err("the step fails");
-        assert!(error.to_string().contains(&format!("{step:?}")), "{step:?}: {error}");
-        let drafts = std::fs::read_dir(store.root.join("drafts")).unwrap().count();
+        assert!(
+            error.to_string().contains(&format!("{step:?}")),
+            "{step:?}: {error}"
+        );
+        let drafts = std::fs::read_dir(store.root.join("drafts"))
+            .unwrap()
+            .count();
         assert_eq!(drafts, 0, "{step:?} leaves a draft");
         for object in store.objects() {
-            Object::open(&object.unwrap(), &key()).unwrap().verify().unwrap();
+            Object::open(&object.unwrap(), &key())
+                .unwrap()
+                .verify()
+                .unwrap();
         }
         put(&store, b"audio").unwrap();
         assert_eq!(store.objects().count(), 1, "{step:?}");

@@ -61,7 +61,11 @@ impl<W: Write> ObjectWriter<W> {
             Effort::Thorough => LONG_BLOCK_SECONDS,
         };
         let block_bytes = call.layout.rate * seconds * call.layout.frame_bytes() as u32;
-        let head = Head { call: call.clone(), block_bytes, wav: wav.clone() };
+        let head = Head {
+            call: call.clone(),
+            block_bytes,
+            wav: wav.clone(),
+        };
         let mut sealed_head = head.to_bytes();
         let mut header = Header {
             ignore: 0,
@@ -109,10 +113,14 @@ impl<W: Write> ObjectWriter<W> {
         self.wav.update(&self.pending);
         let shape = self.head.call.layout.into();
         let mut stored = self.encoder.encode(shape, &self.pending, self.effort);
-        self.sealer.seal(Part::Block(self.blocks.len() as u32), &mut stored);
+        self.sealer
+            .seal(Part::Block(self.blocks.len() as u32), &mut stored);
         self.out.write_all(&stored)?;
         let check = crc32c::crc32c(&self.pending);
-        self.blocks.push(BlockEntry { stored: stored.len() as u32, check });
+        self.blocks.push(BlockEntry {
+            stored: stored.len() as u32,
+            check,
+        });
         self.stored += stored.len() as u64;
         self.pending.clear();
         Ok(())
@@ -128,14 +136,28 @@ impl<W: Write> ObjectWriter<W> {
         }
         let promised = self.head.call.audio_bytes();
         if self.audio != promised {
-            return Err(StoreError::Length { promised, got: self.audio });
+            return Err(StoreError::Length {
+                promised,
+                got: self.audio,
+            });
         }
         self.wav.update(&self.head.wav.after);
         let wav_sha256: [u8; 32] = self.wav.finalize().into();
-        let mut index = Index { blocks: self.blocks, wav_sha256 }.to_bytes();
+        let mut index = Index {
+            blocks: self.blocks,
+            wav_sha256,
+        }
+        .to_bytes();
         self.sealer.seal(Part::Index, &mut index);
         self.out.write_all(&index)?;
         let stored_bytes = self.stored + index.len() as u64;
-        Ok((self.out, Sealed { wav_bytes: self.head.wav_bytes(), wav_sha256, stored_bytes }))
+        Ok((
+            self.out,
+            Sealed {
+                wav_bytes: self.head.wav_bytes(),
+                wav_sha256,
+                stored_bytes,
+            },
+        ))
     }
 }

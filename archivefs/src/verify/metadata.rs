@@ -23,9 +23,17 @@ pub fn verify_metadata(
     vault: &Vault,
     tell: Tell<'_>,
 ) -> Result<(), CatalogueError> {
-    let progress = Progress { total: catalogue.totals()?.recordings, ..Progress::default() };
+    let progress = Progress {
+        total: catalogue.totals()?.recordings,
+        ..Progress::default()
+    };
     let tiers = vault.tiers().iter().map(Tier::of).collect();
-    let mut run = Run { catalogue, tiers, tell, progress };
+    let mut run = Run {
+        catalogue,
+        tiers,
+        tell,
+        progress,
+    };
     // Each step answers whether the next is wanted.
     let _ = run.rows()? && run.leave_day()? && run.elsewhere()?;
     Ok(())
@@ -44,7 +52,9 @@ impl Run<'_> {
         let mut filter = Filter::default();
         loop {
             let page = self.catalogue.find(&filter, PAGE)?;
-            let Some(last) = page.last() else { return Ok(true) };
+            let Some(last) = page.last() else {
+                return Ok(true);
+            };
             filter.after = Some(last.key);
             for recording in &page {
                 if !(self.turn_to(recording)? && self.row(recording)?) {
@@ -65,21 +75,32 @@ impl Run<'_> {
         if !self.leave_day()? {
             return Ok(false);
         }
-        let unreadable: Vec<_> =
-            self.tiers.iter_mut().filter_map(|tier| tier.turn_to(recording)).collect();
+        let unreadable: Vec<_> = self
+            .tiers
+            .iter_mut()
+            .filter_map(|tier| tier.turn_to(recording))
+            .collect();
         Ok(self.tell_all(unreadable))
     }
 
     fn row(&mut self, recording: &Recording) -> Result<bool, CatalogueError> {
         self.progress.checked += 1;
         let name = Store::file_name(recording.id);
-        let copies: Vec<_> =
-            self.tiers.iter_mut().filter_map(|tier| tier.take(name.as_ref(), recording)).collect();
+        let copies: Vec<_> = self
+            .tiers
+            .iter_mut()
+            .filter_map(|tier| tier.take(name.as_ref(), recording))
+            .collect();
         // One that has been erased since its row was read is not missing.
         if copies.is_empty() && self.catalogue.by_key(recording.key)?.is_some() {
             let home = self.tiers[0].store.path(recording.id);
             let detail = "no tier has the object".to_owned();
-            return Ok(self.tell_all([finding(Some(recording.id), &home, Problem::Missing, detail)]));
+            return Ok(self.tell_all([finding(
+                Some(recording.id),
+                &home,
+                Problem::Missing,
+                detail,
+            )]));
         }
         Ok(self.tell_all(copies.into_iter().filter_map(Result::err)))
     }
@@ -89,7 +110,11 @@ impl Run<'_> {
         let mut found = Vec::new();
         for tier in &mut self.tiers {
             for (name, _) in tier.files.iter_mut().flat_map(HashMap::drain) {
-                found.extend(orphan(self.catalogue, tier.store, Ok(tier.folder.join(name)))?);
+                found.extend(orphan(
+                    self.catalogue,
+                    tier.store,
+                    Ok(tier.folder.join(name)),
+                )?);
             }
         }
         Ok(self.tell_all(found))
@@ -107,7 +132,9 @@ impl Run<'_> {
     }
 
     fn tell_all(&mut self, findings: impl IntoIterator<Item = Finding>) -> bool {
-        findings.into_iter().all(|found| (self.tell)(Event::Finding(found)))
+        findings
+            .into_iter()
+            .all(|found| (self.tell)(Event::Finding(found)))
     }
 }
 
@@ -124,7 +151,13 @@ struct Tier<'a> {
 impl<'a> Tier<'a> {
     fn of(store: &'a Store) -> Self {
         let (folder, files, seen) = (PathBuf::new(), None, BTreeSet::new());
-        Self { store, folder, files, day: None, seen }
+        Self {
+            store,
+            folder,
+            files,
+            day: None,
+            seen,
+        }
     }
 
     fn is_at(&self, recording: &Recording) -> bool {
@@ -147,14 +180,21 @@ impl<'a> Tier<'a> {
     /// Whether it has the object called `name`, and as long as it should be. A directory that cannot
     /// be read has been told of, and may have it.
     fn take(&mut self, name: &OsStr, recording: &Recording) -> Option<Result<(), Finding>> {
-        let Some(files) = &mut self.files else { return Some(Ok(())) };
+        let Some(files) = &mut self.files else {
+            return Some(Ok(()));
+        };
         let (found, expected) = (files.remove(name)?, recording.sealed.stored_bytes);
         if found == expected {
             return Some(Ok(()));
         }
         let detail = format!("it has {found} bytes instead of {expected}");
         let path = self.folder.join(name);
-        Some(Err(finding(Some(recording.id), &path, Problem::Damaged, detail)))
+        Some(Err(finding(
+            Some(recording.id),
+            &path,
+            Problem::Damaged,
+            detail,
+        )))
     }
 }
 

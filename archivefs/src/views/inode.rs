@@ -92,23 +92,30 @@ mod tests {
     use proptest::prelude::*;
 
     fn folder() -> impl Strategy<Value = Folder> {
-        let when = (1_u16..9999, 1_u8..=12, 1_u8..=28, 0..4).prop_map(|(y, m, d, depth)| {
-            match depth {
+        let when =
+            (1_u16..9999, 1_u8..=12, 1_u8..=28, 0..4).prop_map(|(y, m, d, depth)| match depth {
                 0 => When::Ever,
                 1 => When::Year(y),
                 2 => When::Month(y, m),
                 _ => When::Day(Day::new(y, m, d).unwrap()),
-            }
-        });
+            });
         (when, 1_u32..1 << NUMBER_BITS, any::<bool>(), any::<bool>()).prop_map(
             |(when, number, by_date, with_number)| match (by_date, with_number) {
-                (true, true) if matches!(when, When::Day(_)) => {
-                    Folder { tree: Tree::ByDate, when, number: Some(NumberId(number)) }
-                }
-                (true, _) => Folder { tree: Tree::ByDate, when, number: None },
-                (false, true) => {
-                    Folder { tree: Tree::ByNumber, when, number: Some(NumberId(number)) }
-                }
+                (true, true) if matches!(when, When::Day(_)) => Folder {
+                    tree: Tree::ByDate,
+                    when,
+                    number: Some(NumberId(number)),
+                },
+                (true, _) => Folder {
+                    tree: Tree::ByDate,
+                    when,
+                    number: None,
+                },
+                (false, true) => Folder {
+                    tree: Tree::ByNumber,
+                    when,
+                    number: Some(NumberId(number)),
+                },
                 (false, false) => Tree::ByNumber.top(),
             },
         )

@@ -56,7 +56,11 @@ impl Tree {
 
     /// The tree's top directory.
     pub fn top(self) -> Folder {
-        Folder { tree: self, when: When::Ever, number: None }
+        Folder {
+            tree: self,
+            when: When::Ever,
+            number: None,
+        }
     }
 }
 
@@ -136,7 +140,10 @@ impl Folder {
     pub fn parent(self) -> Node {
         let wider = |when| Node::Folder(Self { when, ..self });
         match (self.tree, self.when, self.number) {
-            (Tree::ByDate, When::Day(_), Some(_)) => Node::Folder(Self { number: None, ..self }),
+            (Tree::ByDate, When::Day(_), Some(_)) => Node::Folder(Self {
+                number: None,
+                ..self
+            }),
             (Tree::ByNumber, When::Ever, Some(_)) => Node::Folder(self.tree.top()),
             (_, When::Ever, _) => Node::Root,
             (_, When::Year(_), _) => wider(When::Ever),

@@ -30,12 +30,19 @@ pub fn folder_name(when: When) -> Option<String> {
 
 /// The directory for a time that is called `name` in `folder`, if that is a name for one.
 pub fn child_folder(folder: Folder, name: &str) -> Option<Folder> {
-    let number = || name.parse().ok().filter(|_| name.bytes().all(|b| b.is_ascii_digit()));
+    let number = || {
+        name.parse()
+            .ok()
+            .filter(|_| name.bytes().all(|b| b.is_ascii_digit()))
+    };
     let when = match (folder.when, name.len()) {
         (When::Ever, 4) => When::Year(number()?),
-        (When::Year(year), 2) => {
-            When::Month(year, u8::try_from(number()?).ok().filter(|m| (1..=12).contains(m))?)
-        }
+        (When::Year(year), 2) => When::Month(
+            year,
+            u8::try_from(number()?)
+                .ok()
+                .filter(|m| (1..=12).contains(m))?,
+        ),
         (When::Month(year, month), 2) => {
             When::Day(Day::new(year, month, u8::try_from(number()?).ok()?)?)
         }
@@ -53,30 +60,48 @@ pub fn file_name(recording: &Recording, zone: Tz) -> String {
         Direction::Out => "-out",
         Direction::Unknown => "",
     };
-    let party = recording.other_party.as_deref().map(|party| format!("-{}", plain(party)));
+    let party = recording
+        .other_party
+        .as_deref()
+        .map(|party| format!("-{}", plain(party)));
     let id = recording.id.to_string();
     let suffix = &id[id.len() - usize::from(recording.suffix).min(id.len())..];
-    format!("{}{direction}{}-{suffix}.wav", start.format("%H%M%S"), party.unwrap_or_default())
+    format!(
+        "{}{direction}{}-{suffix}.wav",
+        start.format("%H%M%S"),
+        party.unwrap_or_default()
+    )
 }
 
 /// What a telephone number may hold; anything else, which a line may signal, is shown as `_`.
 fn plain(party: &str) -> String {
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '*' | '#');
-    party.chars().take(40).map(|c| if good(c) { c } else { '_' }).collect()
+    party
+        .chars()
+        .take(40)
+        .map(|c| if good(c) { c } else { '_' })
+        .collect()
 }
 
 /// The moments at which a recording of `day` may begin whose file is called `name`: one, none, or two
 /// when the clocks were set back.
 pub fn seconds_of_name(name: &str, day: Day, zone: Tz) -> Vec<DateTime<Utc>> {
-    let time = name.get(..6).filter(|time| time.bytes().all(|b| b.is_ascii_digit()));
+    let time = name
+        .get(..6)
+        .filter(|time| time.bytes().all(|b| b.is_ascii_digit()));
     let Some(time) = time.and_then(|time| NaiveTime::parse_from_str(time, "%H%M%S").ok()) else {
         return Vec::new();
     };
     let date = NaiveDate::from_ymd_opt(day.year().into(), day.month().into(), day.day().into());
-    let Some(local) = date.map(|date| date.and_time(time)) else { return Vec::new() };
+    let Some(local) = date.map(|date| date.and_time(time)) else {
+        return Vec::new();
+    };
     let found = zone.from_local_datetime(&local);
-    let mut moments: Vec<_> =
-        [found.earliest(), found.latest()].into_iter().flatten().map(|m| m.to_utc()).collect();
+    let mut moments: Vec<_> = [found.earliest(), found.latest()]
+        .into_iter()
+        .flatten()
+        .map(|m| m.to_utc())
+        .collect();
     moments.dedup();
     moments
 }
@@ -99,12 +124,20 @@ mod tests {
             suffix,
             started_at: 1_795_396_530_250_000_000,
             frames: 8000,
-            layout: Layout { rate: 8000, channels: 1, encoding: Encoding::S16 },
+            layout: Layout {
+                rate: 8000,
+                channels: 1,
+                encoding: Encoding::S16,
+            },
             direction,
             other_party: party.map(str::to_owned),
             gap_frames: 0,
             end_reason: EndReason::Silence,
-            sealed: Sealed { wav_bytes: 1, wav_sha256: [0; 32], stored_bytes: 1 },
+            sealed: Sealed {
+                wav_bytes: 1,
+                wav_sha256: [0; 32],
+                stored_bytes: 1,
+            },
         }
     }
 
@@ -112,7 +145,10 @@ mod tests {
     fn a_file_is_named_by_what_is_known() {
         let name = |d, p, s| file_name(&recording(d, p, s), Tz::Asia__Tokyo);
         assert_eq!(name(Direction::Unknown, None, 4), "101530-1AYD.wav");
-        assert_eq!(name(Direction::In, Some("0312345678"), 4), "101530-in-0312345678-1AYD.wav");
+        assert_eq!(
+            name(Direction::In, Some("0312345678"), 4),
+            "101530-in-0312345678-1AYD.wav"
+        );
         let long = name(Direction::Out, Some("../x\n"), 26);
         assert!(long.starts_with("101530-out-___x_-01"), "{long}");
         assert!(!long.contains('/'));
@@ -129,7 +165,10 @@ mod tests {
         assert!(seconds_of_name("日本語", day, Tz::Asia__Tokyo).is_empty());
         assert!(seconds_of_name("256199-x", day, Tz::Asia__Tokyo).is_empty());
         let autumn = Day::new(2026, 10, 25).unwrap();
-        assert_eq!(seconds_of_name("023000-x.wav", autumn, Tz::Europe__Berlin).len(), 2);
+        assert_eq!(
+            seconds_of_name("023000-x.wav", autumn, Tz::Europe__Berlin).len(),
+            2
+        );
     }
 
     #[test]
@@ -140,9 +179,16 @@ mod tests {
         let day = child_folder(month, "28").unwrap();
         assert_eq!(day.when, When::Day(Day::new(2026, 2, 28).unwrap()));
         assert_eq!(folder_name(day.when).as_deref(), Some("28"));
-        for (folder, name) in [(top, "+026"), (top, "0000"), (top, "26"), (year, "13"), (year, "2"),
-            (month, "29"), (month, "00"), (day, "01")]
-        {
+        for (folder, name) in [
+            (top, "+026"),
+            (top, "0000"),
+            (top, "26"),
+            (year, "13"),
+            (year, "2"),
+            (month, "29"),
+            (month, "00"),
+            (day, "01"),
+        ] {
             assert_eq!(child_folder(folder, name), None, "{name}");
         }
     }

@@ -19,7 +19,10 @@ const MOST_CHANNELS: u16 = 256;
 const RATES: std::ops::RangeInclusive<u32> = 4_000..=384_000;
 
 pub(crate) fn check(path: &Path, text: &str, file: file::File) -> Result<Config, ConfigError> {
-    let mut faults = Faults { text, list: Vec::new() };
+    let mut faults = Faults {
+        text,
+        list: Vec::new(),
+    };
     let config = Config {
         path: path.to_owned(),
         site: site(file.site, &mut faults),
@@ -35,7 +38,10 @@ pub(crate) fn check(path: &Path, text: &str, file: file::File) -> Result<Config,
         return Ok(config);
     }
     faults.list.sort_by_key(|fault| fault.line);
-    Err(ConfigError { path: path.to_owned(), faults: faults.list })
+    Err(ConfigError {
+        path: path.to_owned(),
+        faults: faults.list,
+    })
 }
 
 /// Faults found so far, and the text they are found in.
@@ -47,11 +53,19 @@ struct Faults<'a> {
 impl Faults<'_> {
     fn add<T>(&mut self, at: &Spanned<T>, key: impl Into<String>, message: impl Into<String>) {
         let line = Some(line_of(self.text, &at.span()));
-        self.list.push(Fault { line, key: key.into(), message: message.into() });
+        self.list.push(Fault {
+            line,
+            key: key.into(),
+            message: message.into(),
+        });
     }
 
     fn add_whole(&mut self, key: &str, message: &str) {
-        self.list.push(Fault { line: None, key: key.to_owned(), message: message.to_owned() });
+        self.list.push(Fault {
+            line: None,
+            key: key.to_owned(),
+            message: message.to_owned(),
+        });
     }
 
     fn line<T>(&self, at: &Spanned<T>) -> usize {
@@ -70,7 +84,9 @@ impl Faults<'_> {
 
     /// A path that means the same whatever the directory a daemon is started in.
     fn path(&mut self, value: Option<Spanned<PathBuf>>, key: &str, default: &str) -> PathBuf {
-        let Some(value) = value else { return default.into() };
+        let Some(value) = value else {
+            return default.into();
+        };
         if !value.get_ref().is_absolute() {
             self.add(&value, key, "must be an absolute path, beginning with /");
         }
@@ -121,12 +137,18 @@ fn site(site: file::Site, faults: &mut Faults) -> Site {
             Tz::Asia__Tokyo
         }),
     };
-    Site { name: faults.text(site.name, "site.name"), time_zone }
+    Site {
+        name: faults.text(site.name, "site.name"),
+        time_zone,
+    }
 }
 
 fn lines(lines: Vec<Spanned<file::Line>>, faults: &mut Faults) -> Vec<Line> {
     if lines.is_empty() {
-        faults.add_whole("line", "no line is designated: add a [[line]] for each number to record");
+        faults.add_whole(
+            "line",
+            "no line is designated: add a [[line]] for each number to record",
+        );
     }
     let mut numbers: HashMap<String, usize> = HashMap::new();
     let mut checked = Vec::new();
@@ -137,8 +159,10 @@ fn lines(lines: Vec<Spanned<file::Line>>, faults: &mut Faults) -> Vec<Line> {
         number_is_writable(&line.number, &key("number"), faults);
         let at = faults.line(&line.number);
         if let Some(first) = numbers.insert(line.number.get_ref().clone(), at) {
-            let message =
-                format!("{} is given twice: first on line {first}", line.number.get_ref());
+            let message = format!(
+                "{} is given twice: first on line {first}",
+                line.number.get_ref()
+            );
             faults.add(&line.number, key("number"), message);
         }
         let channels = channels(line.channel, line.channels, &whole, &key, faults);
@@ -148,7 +172,9 @@ fn lines(lines: Vec<Spanned<file::Line>>, faults: &mut Faults) -> Vec<Line> {
             purpose: faults.text(line.purpose, key("purpose")),
             card: faults.text(line.card, key("card")),
             channels,
-            reader_group: line.reader_group.map(|group| faults.text(group, key("reader_group"))),
+            reader_group: line
+                .reader_group
+                .map(|group| faults.text(group, key("reader_group"))),
             trigger: line.trigger.unwrap_or(Trigger::Level),
         });
     }
@@ -194,7 +220,11 @@ fn channels(
             Channels::Mixed(0)
         }
         (Some(channel), Some(_)) => {
-            faults.add(&channel, key("channel"), "give 'channel' or 'channels', not both");
+            faults.add(
+                &channel,
+                key("channel"),
+                "give 'channel' or 'channels', not both",
+            );
             Channels::Mixed(0)
         }
     }
@@ -234,10 +264,13 @@ fn wiring(config: &Config, faults: &mut Faults) {
         for channel in channels {
             if let Some(other) = used.insert((&line.card, channel), &line.number) {
                 let key = format!("line[{}].channel", index + 1);
-                let message =
-                    format!("channel {channel} of {} carries {other} already", line.card);
+                let message = format!("channel {channel} of {} carries {other} already", line.card);
                 let at = place(faults.text, "line", index);
-                faults.list.push(Fault { line: at, key, message });
+                faults.list.push(Fault {
+                    line: at,
+                    key,
+                    message,
+                });
             }
         }
     }
@@ -246,7 +279,11 @@ fn wiring(config: &Config, faults: &mut Faults) {
             let key = format!("card[{}].pcm", index + 1);
             let message = format!("no line is wired to {}", card.pcm);
             let at = place(faults.text, "card", index);
-            faults.list.push(Fault { line: at, key, message });
+            faults.list.push(Fault {
+                line: at,
+                key,
+                message,
+            });
         }
     }
 }
@@ -254,7 +291,10 @@ fn wiring(config: &Config, faults: &mut Faults) {
 /// The line of the header of the `index`th `[[table]]`.
 fn place(text: &str, table: &str, index: usize) -> Option<usize> {
     let header = format!("[[{table}]]");
-    let mut headers = text.lines().enumerate().filter(|(_, line)| line.trim().starts_with(&header));
+    let mut headers = text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| line.trim().starts_with(&header));
     headers.nth(index).map(|(line, _)| line + 1)
 }
 
@@ -268,11 +308,21 @@ fn capture(capture: file::Capture, faults: &mut Faults) -> Capture {
         rate: 0,
         period: seconds(&capture.period_seconds, "period_seconds", 0.5, 0.01..=1.0),
         buffer: seconds(&capture.buffer_seconds, "buffer_seconds", 4.0, 0.1..=60.0),
-        pre_roll: seconds(&capture.pre_roll_seconds, "pre_roll_seconds", 2.0, 0.0..=60.0),
+        pre_roll: seconds(
+            &capture.pre_roll_seconds,
+            "pre_roll_seconds",
+            2.0,
+            0.0..=60.0,
+        ),
         rise_time: seconds(&capture.rise_seconds, "rise_seconds", 0.1, 0.02..=2.0),
         hang_time: seconds(&capture.hang_seconds, "hang_seconds", 8.0, 0.5..=600.0),
         minimum_length: seconds(&capture.minimum_seconds, "minimum_seconds", 0.5, 0.0..=60.0),
-        maximum_length: seconds(&capture.maximum_seconds, "maximum_seconds", 10_800.0, 10.0..=86_400.0),
+        maximum_length: seconds(
+            &capture.maximum_seconds,
+            "maximum_seconds",
+            10_800.0,
+            10.0..=86_400.0,
+        ),
         margin_db: 0.0,
         threshold_dbfs: 0.0,
     };
@@ -298,7 +348,11 @@ fn archive(archive: file::Archive, faults: &mut Faults) -> Archive {
     Archive {
         root: faults.path(archive.root, "archive.root", "/var/lib/tsuwaroku"),
         mount: faults.path(archive.mount, "archive.mount", "/srv/tsuwaroku"),
-        socket: faults.path(archive.socket, "archive.socket", "/run/tsuwaroku/control.sock"),
+        socket: faults.path(
+            archive.socket,
+            "archive.socket",
+            "/run/tsuwaroku/control.sock",
+        ),
         master_key: archive
             .master_key
             .map(|path| faults.path(Some(path), "archive.master_key", "")),

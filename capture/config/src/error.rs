@@ -27,11 +27,21 @@ pub struct Fault {
 impl ConfigError {
     pub(crate) fn unreadable(path: &Path, error: &std::io::Error) -> Self {
         let message = format!("cannot be read: {error}; name another file with --config");
-        Self::one(path, Fault { line: None, key: String::new(), message })
+        Self::one(
+            path,
+            Fault {
+                line: None,
+                key: String::new(),
+                message,
+            },
+        )
     }
 
     pub(crate) fn one(path: &Path, fault: Fault) -> Self {
-        Self { path: path.to_owned(), faults: vec![fault] }
+        Self {
+            path: path.to_owned(),
+            faults: vec![fault],
+        }
     }
 }
 
@@ -54,5 +64,8 @@ impl fmt::Display for ConfigError {
 
 /// The line, counted from 1, on which byte `span.start` of `text` stands.
 pub(crate) fn line_of(text: &str, span: &Range<usize>) -> usize {
-    1 + text.char_indices().filter(|&(at, c)| at < span.start && c == '\n').count()
+    1 + text
+        .char_indices()
+        .filter(|&(at, c)| at < span.start && c == '\n')
+        .count()
 }

@@ -116,7 +116,14 @@ impl File {
     pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
         let fault = |key: String, error: &toml::de::Error| {
             let line = error.span().map(|span| line_of(text, &span));
-            ConfigError::one(path, Fault { line, key, message: first_line(error.message()) })
+            ConfigError::one(
+                path,
+                Fault {
+                    line,
+                    key,
+                    message: first_line(error.message()),
+                },
+            )
         };
         let document =
             toml::Deserializer::parse(text).map_err(|error| fault(String::new(), &error))?;

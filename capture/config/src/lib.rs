@@ -139,8 +139,14 @@ pub enum Format {
 impl Format {
     /// Every format, the first choice first: a card that offers several is opened with the
     /// smallest linear one, because a telephone line holds no more.
-    pub const ALL: [Self; 6] =
-        [Self::S16_LE, Self::S24_3LE, Self::S24_LE, Self::S32_LE, Self::MU_LAW, Self::A_LAW];
+    pub const ALL: [Self; 6] = [
+        Self::S16_LE,
+        Self::S24_3LE,
+        Self::S24_LE,
+        Self::S32_LE,
+        Self::MU_LAW,
+        Self::A_LAW,
+    ];
 }
 
 /// Settings of the capture daemon.
@@ -242,8 +248,8 @@ impl Config {
     /// The file cannot be read, or it has faults: all that can be found in one pass, each with its
     /// line and key. The caller prints the error and exits with [`EXIT_CONFIG`].
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| ConfigError::unreadable(path, &error))?;
+        let text =
+            std::fs::read_to_string(path).map_err(|error| ConfigError::unreadable(path, &error))?;
         Self::parse(path, &text)
     }
 
@@ -271,11 +277,15 @@ impl Config {
 
     /// What the file fixes for the PCM called `pcm`: its entry, or one that fixes nothing.
     pub fn card(&self, pcm: &str) -> Card {
-        self.cards.iter().find(|card| card.pcm == pcm).cloned().unwrap_or_else(|| Card {
-            pcm: pcm.to_owned(),
-            channels: None,
-            rate: None,
-            format: None,
-        })
+        self.cards
+            .iter()
+            .find(|card| card.pcm == pcm)
+            .cloned()
+            .unwrap_or_else(|| Card {
+                pcm: pcm.to_owned(),
+                channels: None,
+                rate: None,
+                format: None,
+            })
     }
 }

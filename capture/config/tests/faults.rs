@@ -21,8 +21,11 @@ fn refused(from: &str, to: &str, expected: &str) {
 #[test]
 fn the_sample_is_the_table_of_the_office() {
     let config = parse(SAMPLE).unwrap();
-    let table: Vec<_> =
-        config.lines.iter().map(|line| (line.number.as_str(), line.name.as_str())).collect();
+    let table: Vec<_> = config
+        .lines
+        .iter()
+        .map(|line| (line.number.as_str(), line.name.as_str()))
+        .collect();
     let expected = [
         ("06-6458-1132", "お客さまセンター代表ダイヤル"),
         ("06-6458-7160", "クレジットグループ用"),
@@ -30,7 +33,12 @@ fn the_sample_is_the_table_of_the_office() {
         ("06-6458-7225", "FAXグループ用"),
     ];
     assert_eq!(table, expected);
-    assert!(config.lines.iter().all(|l| l.purpose == "応対品質の管理、対応内容等の確認"));
+    assert!(
+        config
+            .lines
+            .iter()
+            .all(|l| l.purpose == "応対品質の管理、対応内容等の確認")
+    );
     assert_eq!(config.site.time_zone, Tz::Asia__Tokyo);
     assert_eq!(config.pcms(), ["hw:CARD=Lines"]);
     assert_eq!(config.retention.primary_months, 6);
@@ -40,22 +48,37 @@ fn the_sample_is_the_table_of_the_office() {
 fn two_channels_make_a_line_with_the_parties_apart() {
     let text = SAMPLE.replacen("channel = 4", "channels = { caller = 4, staff = 5 }", 1);
     let line = parse(&text).unwrap().lines.remove(3);
-    assert_eq!(line.channels, Channels::Apart { caller: 4, staff: 5 });
+    assert_eq!(
+        line.channels,
+        Channels::Apart {
+            caller: 4,
+            staff: 5
+        }
+    );
     assert_eq!(line.channels.list(), [4, 5]);
 }
 
 #[test]
 fn an_unknown_key_is_named_with_its_line() {
     let error = parse(&SAMPLE.replacen("channel = 2", "channel = 2\nchanel = 2", 1)).unwrap_err();
-    assert!(error.starts_with("t.toml:21: line[2].chanel: unknown field `chanel`"), "{error}");
+    assert!(
+        error.starts_with("t.toml:21: line[2].chanel: unknown field `chanel`"),
+        "{error}"
+    );
     let error = parse(&format!("{SAMPLE}\n[archiv]\n")).unwrap_err();
-    assert!(error.starts_with("t.toml:36: archiv: unknown field `archiv`"), "{error}");
+    assert!(
+        error.starts_with("t.toml:36: archiv: unknown field `archiv`"),
+        "{error}"
+    );
 }
 
 #[test]
 fn a_wrong_type_is_named_with_its_line() {
     let error = parse(&SAMPLE.replacen("channel = 2", "channel = \"two\"", 1)).unwrap_err();
-    assert!(error.starts_with("t.toml:20: line[2].channel: invalid type: string"), "{error}");
+    assert!(
+        error.starts_with("t.toml:20: line[2].channel: invalid type: string"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -67,7 +90,10 @@ fn a_syntax_error_is_named_with_its_line() {
 #[test]
 fn a_missing_key_is_named() {
     let error = parse(&SAMPLE.replacen("card = \"hw:CARD=Lines\"\n", "", 1)).unwrap_err();
-    assert!(error.contains("t.toml:8: line[1]: missing field `card`"), "{error}");
+    assert!(
+        error.contains("t.toml:8: line[1]: missing field `card`"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -124,11 +150,19 @@ fn rules_between_values_are_checked() {
 #[test]
 fn a_file_without_lines_records_nothing_and_is_refused() {
     let error = parse("[site]\nname = \"x\"\n").unwrap_err();
-    assert!(error.starts_with("t.toml: line: no line is designated"), "{error}");
+    assert!(
+        error.starts_with("t.toml: line: no line is designated"),
+        "{error}"
+    );
 }
 
 #[test]
 fn a_file_that_is_not_there_is_named() {
-    let error = Config::load(Path::new("/nowhere/t.toml")).unwrap_err().to_string();
-    assert!(error.starts_with("/nowhere/t.toml: cannot be read: No such file"), "{error}");
+    let error = Config::load(Path::new("/nowhere/t.toml"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("/nowhere/t.toml: cannot be read: No such file"),
+        "{error}"
+    );
 }

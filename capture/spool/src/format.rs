@@ -15,6 +15,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::check;
 use crate::error::Wrong;
 use crate::record::{Digits, End, Gap, Record, Start};
 
@@ -90,43 +91,44 @@ impl Link {
     pub fn first(header: &[u8; FILE_HEADER_BYTES]) -> Self {
         Self {
             sequence: 0,
-            crc: crc32c::crc32c(header),
+            crc: check::append(0, header),
         }
     }
 
-    /// The place after a record with these bytes in front of its CRC and this payload.
-    fn after(self, checked_header: &[u8], payload: &[u8]) -> Result<Self, Wrong> {
-        let crc = crc32c::crc32c_append(self.crc, checked_header);
+    /// The place after a record with these bytes in front of its CRC and this payload, in parts.
+    fn after(self, checked_header: &[u8], payload: &[&[u8]]) -> Result<Self, Wrong> {
+        let crc = check::append(self.crc, checked_header);
         Ok(Self {
             sequence: self.sequence.checked_add(1).ok_or(Wrong::TooManyRecords)?,
-            crc: crc32c::crc32c_append(crc, payload),
+            crc: payload
+                .iter()
+                .fold(crc, |crc, part| check::append(crc, part)),
         })
     }
 
-    /// Makes `buffer` one record of `kind`, its payload the concatenated `parts`; gives the place
+    /// The header of a record of `kind` whose payload is the concatenated `parts`, and the place
     /// after it.
-    pub fn encode(self, kind: u8, parts: &[&[u8]], buffer: &mut Vec<u8>) -> Result<Self, Wrong> {
+    pub fn header(
+        self,
+        kind: u8,
+        parts: &[&[u8]],
+    ) -> Result<([u8; RECORD_HEADER_BYTES], Self), Wrong> {
         let length = parts.iter().map(|part| part.len()).sum::<usize>();
         if length > MAX_PAYLOAD {
             return Err(Wrong::Length(length.try_into().unwrap_or(u32::MAX)));
         }
-        buffer.clear();
-        buffer.extend_from_slice(&(length as u32).to_le_bytes());
-        buffer.extend_from_slice(&[kind, 0, 0, 0]);
-        buffer.extend_from_slice(&self.sequence.to_le_bytes());
-        buffer.extend_from_slice(&[0; RECORD_HEADER_BYTES - CHECKED_HEADER_BYTES]);
-        for part in parts {
-            buffer.extend_from_slice(part);
-        }
-        let (header, payload) = buffer.split_at_mut(RECORD_HEADER_BYTES);
-        let next = self.after(&header[..CHECKED_HEADER_BYTES], payload)?;
+        let mut header = [0; RECORD_HEADER_BYTES];
+        header[..4].copy_from_slice(&(length as u32).to_le_bytes());
+        header[4] = kind;
+        header[8..CHECKED_HEADER_BYTES].copy_from_slice(&self.sequence.to_le_bytes());
+        let next = self.after(&header[..CHECKED_HEADER_BYTES], parts)?;
         header[CHECKED_HEADER_BYTES..].copy_from_slice(&next.crc.to_le_bytes());
-        Ok(next)
+        Ok((header, next))
     }
 
     /// Checks that a record stands where it belongs, undamaged; gives the place after it.
     pub fn check(self, header: &[u8; RECORD_HEADER_BYTES], payload: &[u8]) -> Result<Self, Wrong> {
-        let next = self.after(&header[..CHECKED_HEADER_BYTES], payload)?;
+        let next = self.after(&header[..CHECKED_HEADER_BYTES], &[payload])?;
         let sequence = u32_at(header, 8);
         if u32_at(header, CHECKED_HEADER_BYTES) != next.crc {
             Err(Wrong::Crc)

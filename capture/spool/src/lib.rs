@@ -11,7 +11,7 @@
 //! specified in tsuwaroku-spool(5) and frozen by the files in `fixtures/`.
 //!
 //! * [`record`]: what a record says; types only.
-//! * `format`: the records' bytes; pure.
+//! * `format`: the records' bytes, `check`: their CRC; pure.
 //! * `course`: the order records must keep; pure, and asked by writer and reader alike, so that
 //!   nothing can be written that would be refused later.
 //! * [`mod@write`]: what the capture daemon does: begin, append, finish; with [`recover`].
@@ -21,6 +21,7 @@
 //!
 //! Not here: cards, calls and the clock (capture daemon); objects, catalogue and alarms (archive).
 
+mod check;
 mod course;
 mod disk;
 pub mod entry;

@@ -211,7 +211,7 @@ fn end_and_publish(
         disk.step(Step::WriteRecord, &path, || {
             file.seek(SeekFrom::Start(found.good)).map(drop)
         })?;
-        disk.write(file, &path, &record)?;
+        disk.write(file, &path, &[&record])?;
     }
     disk.sync_all(file, &path)?;
     let frames = found.course.frames();
@@ -236,14 +236,13 @@ fn truncated_end(course: &Course) -> End {
 }
 
 fn end_record(found: &mut Found, end: &End) -> Result<Vec<u8>, SpoolError> {
-    let mut record = Vec::new();
     let id = found.course.start().id;
     let json = format::to_json(end);
     let ended = found.course.end(end);
-    ended
-        .and_then(|()| found.link.encode(kind::END, &[&json], &mut record))
+    let (header, _) = ended
+        .and_then(|()| found.link.header(kind::END, &[&json]))
         .map_err(|wrong| SpoolError::Refused { id, wrong })?;
-    Ok(record)
+    Ok([&header[..], &json].concat())
 }
 
 /// Copies what is about to be cut off to quarantine, unless an interrupted append explains it.

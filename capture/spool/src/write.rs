@@ -14,7 +14,7 @@ use ulid::Ulid;
 use crate::course::Course;
 use crate::disk::{Disk, Folder, Step};
 use crate::error::{SpoolError, Wrong};
-use crate::format::{self, AUDIO_AT_BYTES, Link, MAX_PAYLOAD, kind};
+use crate::format::{self, AUDIO_AT_BYTES, Link, MAX_PAYLOAD, RECORD_HEADER_BYTES, kind};
 use crate::record::{Digits, End, EndReason, Gap, GapCause, Start};
 use crate::recover::{self, Outcome, Recovered};
 
@@ -109,7 +109,6 @@ impl Writer {
             path,
             link: Link::first(&format::file_header()),
             course,
-            buffer: Vec::new(),
             bytes: 0,
             durable: Durable::default(),
             broken: false,
@@ -147,8 +146,6 @@ pub struct OpenCall {
     path: PathBuf,
     link: Link,
     course: Course,
-    /// One record on its way to the file; kept for its memory.
-    buffer: Vec<u8>,
     /// Bytes of the file so far.
     bytes: u64,
     durable: Durable,
@@ -175,7 +172,9 @@ impl OpenCall {
             let at = self.course.frames();
             let taken = self.course.audio(at, part.len());
             taken.map_err(|wrong| self.refuse(wrong))?;
-            self.write(kind::AUDIO, &[&at.to_le_bytes(), part])?;
+            let at = at.to_le_bytes();
+            let header = self.link(kind::AUDIO, &[&at, part])?;
+            self.append(&[&header, &at, part])?;
         }
         Ok(())
     }
@@ -194,7 +193,7 @@ impl OpenCall {
         };
         let taken = self.course.gap(&gap);
         taken.map_err(|wrong| self.refuse(wrong))?;
-        self.write(kind::GAP, &[&format::to_json(&gap)])
+        self.write(kind::GAP, &format::to_json(&gap))
     }
 
     /// Appends digits heard in the audio appended before: `at` is at most [`frames`](Self::frames).
@@ -206,7 +205,7 @@ impl OpenCall {
         self.not_broken()?;
         let taken = self.course.digits(digits);
         taken.map_err(|wrong| self.refuse(wrong))?;
-        self.write(kind::DIGITS, &[&format::to_json(digits)])
+        self.write(kind::DIGITS, &format::to_json(digits))
     }
 
     /// Makes everything appended durable (fdatasync).
@@ -247,7 +246,7 @@ impl OpenCall {
         };
         let taken = self.course.end(&end);
         taken.map_err(|wrong| self.refuse(wrong))?;
-        self.write(kind::END, &[&format::to_json(&end)])?;
+        self.write(kind::END, &format::to_json(&end))?;
         self.shared.disk.sync_all(&self.file, &self.path)?;
         recover::publish(&self.shared.disk, crate::entry_name(self.start().id))
     }
@@ -278,31 +277,41 @@ impl OpenCall {
     /// Writes the file header and the first record, and makes them and the file's name durable.
     fn write_start(&mut self) -> Result<(), SpoolError> {
         let json = format::to_json(self.course.start());
-        let encoded = self.link.encode(kind::START, &[&json], &mut self.buffer);
-        self.link = encoded.map_err(|wrong| self.refuse(wrong))?;
-        self.buffer.splice(..0, format::file_header());
-        self.append()?;
+        let header = self.link(kind::START, &[&json])?;
+        self.append(&[&format::file_header(), &header, &json])?;
         self.sync()?;
         self.shared.disk.sync(Folder::Incoming)
     }
 
-    fn write(&mut self, kind: u8, payload: &[&[u8]]) -> Result<(), SpoolError> {
-        match self.link.encode(kind, payload, &mut self.buffer) {
-            Ok(next) => self.link = next,
+    fn write(&mut self, kind: u8, payload: &[u8]) -> Result<(), SpoolError> {
+        let header = self.link(kind, &[payload])?;
+        self.append(&[&header, payload])
+    }
+
+    /// The header of the next record, which the caller writes.
+    fn link(
+        &mut self,
+        kind: u8,
+        payload: &[&[u8]],
+    ) -> Result<[u8; RECORD_HEADER_BYTES], SpoolError> {
+        match self.link.header(kind, payload) {
+            Ok((header, next)) => {
+                self.link = next;
+                Ok(header)
+            }
             Err(wrong) => {
                 // The course has taken a record that the file has not.
                 self.broken = true;
-                return Err(self.refuse(wrong));
+                Err(self.refuse(wrong))
             }
         }
-        self.append()
     }
 
-    fn append(&mut self) -> Result<(), SpoolError> {
+    fn append(&mut self, parts: &[&[u8]]) -> Result<(), SpoolError> {
         let disk = &self.shared.disk;
-        let written = disk.write(&self.file, &self.path, &self.buffer);
+        let written = disk.write(&self.file, &self.path, parts);
         self.broken |= written.is_err();
-        self.bytes += self.buffer.len() as u64;
+        self.bytes += parts.iter().map(|part| part.len() as u64).sum::<u64>();
         written
     }
 

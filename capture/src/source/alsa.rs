@@ -5,11 +5,13 @@
 //!
 //! No mixer control is ever touched: those of a modem seize the line.
 
+mod planes;
+
 use super::Params;
 use super::error::{OpenError, Refusal};
 use super::live::{Loss, Stream};
 use super::offer::{Offer, USUAL_RATES, Wish};
-use crate::sample::{Layout, stored_bytes};
+use crate::sample::Layout;
 use ::alsa::pcm::{Access, Format as AlsaFormat, Frames, HwParams, PCM, TstampType};
 use ::alsa::{Direction, Error, ValueOr};
 use nix::errno::Errno;
@@ -136,7 +138,7 @@ impl Pcm {
         }
         let read = match (&self.untouched, self.layout.plane) {
             (Some(untouched), _) => self.read_file(bytes, untouched)?,
-            (None, Some(_)) => read_planes(&self.inner, self.layout, bytes, self.period)?,
+            (None, Some(_)) => planes::read(&self.inner, self.layout, bytes, self.period)?,
             (None, None) => self.inner.io_bytes().readi(bytes)?,
         };
         Ok(Some(read))
@@ -163,23 +165,6 @@ impl Pcm {
         }
         Ok(self.period)
     }
-}
-
-/// Reads one plane a channel, for cards that have nothing else (RME).
-#[allow(unsafe_code)]
-fn read_planes(pcm: &PCM, layout: Layout, bytes: &mut [u8], frames: usize) -> Result<usize, Error> {
-    let plane = layout.plane.unwrap_or_default() * stored_bytes(layout.format);
-    let mut planes = [std::ptr::null_mut(); MOST_CHANNELS as usize];
-    assert!(layout.channels <= planes.len() && frames * stored_bytes(layout.format) <= plane);
-    assert!(layout.channels * plane <= bytes.len());
-    for (pointer, plane) in planes.iter_mut().zip(bytes.chunks_exact_mut(plane)) {
-        *pointer = plane.as_mut_ptr();
-    }
-    // SAFETY: `readn` writes `frames` samples through each of the first `channels` pointers. The
-    // PCM was set up with `layout.channels` channels of `layout.format`, so each gets at most
-    // `plane` bytes (asserted above); the planes are disjoint parts of `bytes`, which is borrowed
-    // mutably until the call returns, and alsa-lib keeps no pointer beyond it.
-    unsafe { pcm.io_bytes().readn(&mut planes[..layout.channels], frames) }
 }
 
 /// Whether it is alsa-lib's `file` plugin, by the description that alsa-lib gives of it.

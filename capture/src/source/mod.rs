@@ -33,6 +33,9 @@ pub struct Params {
     pub buffer_frames: usize,
 }
 
+/// What a new period's room is filled with. Not 0: memory of zeros is only promised by the system.
+const UNREAD: u8 = 0x55;
+
 /// A stretch of all channels of a card, and what is missing before it.
 #[derive(Debug)]
 pub struct Period {
@@ -50,10 +53,11 @@ pub struct Period {
 }
 
 impl Period {
-    /// An empty period with room for what `params` can give.
+    /// An empty period with room for what `params` can give. The room is written to, so that the
+    /// system gives the memory now, and not page by page while the card waits.
     pub fn new(params: &Params) -> Self {
         Self {
-            bytes: vec![0; params.layout.bytes(params.period_frames)],
+            bytes: vec![UNREAD; params.layout.bytes(params.period_frames)],
             from: 0,
             frames: 0,
             gaps: Gaps::default(),

@@ -38,6 +38,9 @@ const CHUNK: u64 = 500_000;
 /// Questions of a kind whose median counts.
 const QUESTIONS: u64 = 300;
 
+/// Times that each is asked; the least counts, which is the one that others disturbed least.
+const TIMES: usize = 3;
+
 /// How much to measure.
 #[derive(Debug, Clone, Copy)]
 pub struct Extent {
@@ -54,7 +57,9 @@ pub struct Extent {
 /// # Errors
 /// The disk fails, or the catalogue answers what cannot be.
 pub fn measure(extent: Extent) -> io::Result<bool> {
-    let dir = tempfile::Builder::new().prefix("tsuwaroku-bench-").tempdir()?;
+    let dir = tempfile::Builder::new()
+        .prefix("tsuwaroku-bench-")
+        .tempdir()?;
     let begun = Instant::now();
     let path = dir.path().join("catalogue.sqlite");
     let catalogue = fill(&path, extent.rows)?;
@@ -84,7 +89,10 @@ fn fill(path: &Path, rows: u64) -> io::Result<Catalogue> {
 
 fn birth() -> Birth {
     let time_zone = "Asia/Tokyo".parse().expect("there is a Tokyo");
-    Birth { archive: Ulid::from_parts(1, 1), time_zone }
+    Birth {
+        archive: Ulid::from_parts(1, 1),
+        time_zone,
+    }
 }
 
 /// The `n`th call of the office.
@@ -96,15 +104,22 @@ fn call(n: u64) -> Call {
     let frames = 8000 * (10 + (dice >> 16 & 0x1FF)) + dice % 8000;
     let started_at = milliseconds as i64 * 1_000_000 + (dice % 1_000_000) as i64;
     Call {
-        id: Ulid::from_parts(milliseconds, u128::from(scramble(!n)) << 16 | u128::from(dice as u16)),
+        id: Ulid::from_parts(
+            milliseconds,
+            u128::from(scramble(!n)) << 16 | u128::from(dice as u16),
+        ),
         number: number(dice >> 32),
         started_at,
         ended_at: started_at + (frames * 125_000) as i64,
         frames,
         pre_roll: 16_000,
-        layout: Layout { rate: 8000, channels: 1, encoding: Encoding::S16 },
+        layout: Layout {
+            rate: 8000,
+            channels: 1,
+            encoding: Encoding::S16,
+        },
         direction: Direction::In,
-        other_party: (dice % 5 > 0).then(|| format!("0{}", 300_000_000 + scramble(dice) % CALLERS * 97)),
+        other_party: (!dice.is_multiple_of(5)).then(|| caller(scramble(dice))),
         gaps: vec![],
         digits: vec![],
         end_reason: EndReason::Silence,
@@ -113,6 +128,10 @@ fn call(n: u64) -> Call {
         card_channels: vec![],
         recorder: String::new(),
     }
+}
+
+fn caller(n: u64) -> String {
+    format!("0{}", 300_000_000 + n % CALLERS * 97)
 }
 
 fn number(line: u64) -> String {
@@ -125,7 +144,11 @@ fn sealed(n: u64) -> Sealed {
         eight.copy_from_slice(&scramble(n << 2 | place as u64).to_le_bytes());
     }
     let wav_bytes = call(n).frames * 2 + 700;
-    Sealed { wav_bytes, wav_sha256, stored_bytes: wav_bytes / 3 + scramble(n) % 1000 }
+    Sealed {
+        wav_bytes,
+        wav_sha256,
+        stored_bytes: wav_bytes / 3 + scramble(n) % 1000,
+    }
 }
 
 /// Bytes of the database, once everything is in it, over rows.
@@ -143,21 +166,35 @@ fn size_row(path: &Path, rows: u64) -> io::Result<Row> {
 
 fn queries(catalogue: &Catalogue, rows: u64) -> io::Result<Vec<Row>> {
     let numbers = catalogue.numbers().map_err(io::Error::other)?;
-    let days = catalogue.days(None, 0..=u32::MAX).map_err(io::Error::other)?;
+    let days = catalogue
+        .days(None, 0..=u32::MAX)
+        .map_err(io::Error::other)?;
     let zone = catalogue.birth().time_zone;
     let pick = |n: u64| -> (&Number, Day) {
         let dice = scramble(n);
-        (&numbers[dice as usize % numbers.len()], days[(dice >> 32) as usize % days.len()])
+        (
+            &numbers[dice as usize % numbers.len()],
+            days[(dice >> 32) as usize % days.len()],
+        )
     };
     let one = |n| {
         let (number, day) = pick(n);
-        catalogue.recordings(number.id, day).map(|found| found.len())
+        catalogue
+            .recordings(number.id, day)
+            .map(|found| found.len())
     };
     let day = |n| {
-        let filter = Filter { start: Some(pick(n).1.milliseconds(zone)), ..Filter::default() };
+        let filter = Filter {
+            start: Some(pick(n).1.milliseconds(zone)),
+            ..Filter::default()
+        };
         catalogue.find(&filter, u32::MAX).map(|found| found.len())
     };
-    let days_of = |n| catalogue.days(Some(pick(n).0.id), 0..=u32::MAX).map(|found| found.len());
+    let days_of = |n| {
+        catalogue
+            .days(Some(pick(n).0.id), 0..=u32::MAX)
+            .map(|found| found.len())
+    };
     let by_id = |n| {
         let id = call(scramble(n) % rows).id;
         catalogue.by_id(id).map(|found| found.iter().count())
@@ -179,9 +216,13 @@ fn question(what: &str, most_ms: f64, count: u64, ask: Ask<'_>) -> io::Result<Ro
     let mut found = Vec::new();
     for n in 0..count {
         ask(n).map_err(io::Error::other)?;
-        let (rows, seconds) = cpu::of_thread(|| ask(n).map_err(io::Error::other))?;
-        found.push(rows as f64);
-        milliseconds.push(seconds * 1e3);
+        let mut least = f64::INFINITY;
+        for _ in 0..TIMES {
+            let (rows, seconds) = cpu::of_thread(|| ask(n).map_err(io::Error::other))?;
+            least = least.min(seconds * 1e3);
+            found.push(rows as f64);
+        }
+        milliseconds.push(least);
     }
     let value = median(&milliseconds);
     Ok(Row {
@@ -195,7 +236,9 @@ fn question(what: &str, most_ms: f64, count: u64, ask: Ask<'_>) -> io::Result<Ro
 
 /// Rows against files of the right names and lengths, which is all that the comparison looks at.
 fn compare_row(extent: Extent) -> io::Result<Row> {
-    let dir = tempfile::Builder::new().prefix("tsuwaroku-bench-").tempdir()?;
+    let dir = tempfile::Builder::new()
+        .prefix("tsuwaroku-bench-")
+        .tempdir()?;
     let catalogue = fill(&dir.path().join("catalogue.sqlite"), extent.objects)?;
     let vault = vault(dir.path()).map_err(io::Error::other)?;
     for n in 0..extent.objects {
@@ -213,7 +256,10 @@ fn compare_row(extent: Extent) -> io::Result<Row> {
     }
     let each_second = extent.objects as f64 / median(&seconds);
     Ok(Row {
-        what: format!("{} rows against the store's directories, objects/s", extent.objects),
+        what: format!(
+            "{} rows against the store's directories, objects/s",
+            extent.objects
+        ),
         ours: format!("{:.2} s", median(&seconds)),
         peer: "–".into(),
         value: each_second,
@@ -226,7 +272,10 @@ fn vault(dir: &Path) -> Result<Vault, Box<dyn std::error::Error + Send + Sync>> 
     Store::init(&dir.join("primary"), archive, "primary")?;
     Keys::init(&dir.join("keys"), archive, &master)?;
     let keys = Arc::new(Keys::open(&dir.join("keys"), archive, master)?);
-    Ok(Vault::new(vec![Store::open(&dir.join("primary"), archive)?], keys))
+    Ok(Vault::new(
+        vec![Store::open(&dir.join("primary"), archive)?],
+        keys,
+    ))
 }
 
 fn compare(catalogue: &Catalogue, vault: &Vault) -> io::Result<()> {
@@ -240,6 +289,9 @@ fn compare(catalogue: &Catalogue, vault: &Vault) -> io::Result<()> {
     verify_metadata(catalogue, vault, &mut tell).map_err(io::Error::other)?;
     match findings.first() {
         None => Ok(()),
-        Some(first) => Err(io::Error::other(format!("{} findings: {first:?}", findings.len()))),
+        Some(first) => Err(io::Error::other(format!(
+            "{} findings: {first:?}",
+            findings.len()
+        ))),
     }
 }

@@ -32,8 +32,11 @@ pub enum Class {
     MuLaw,
     /// As [`Self::Noise60`], then coded and decoded by µ-law.
     MuLawNoise,
-    /// Both parties on legs of µ-law of their own, added up.
+    /// Both parties on legs of their own, each as [`Self::MuLaw`], added up; they interrupt one
+    /// another.
     Mix,
+    /// The same, each leg with noise at −72 dBFS before its coding, so that no leg is ever silent.
+    MixNoise,
     /// A channel for each party, as [`Self::Noise72`].
     TwoLinear,
     /// A channel for each party, each as [`Self::Noise72`] through µ-law.
@@ -47,13 +50,15 @@ pub enum Kind {
     Linear,
     /// Nothing but values of G.711.
     G711,
-    /// Sums of two values of G.711.
+    /// Sums of two values of G.711, one of them often 0.
     Mix,
+    /// Sums of two values of G.711 that are never 0 for long.
+    NoisyMix,
 }
 
 impl Class {
     /// Every class.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Clean,
         Self::Noise60,
         Self::Noise72,
@@ -63,6 +68,7 @@ impl Class {
         Self::MuLawNoise,
         Self::TwoMuLaw,
         Self::Mix,
+        Self::MixNoise,
     ];
 
     /// For people.
@@ -75,6 +81,7 @@ impl Class {
             Self::MuLaw => "µ-law",
             Self::MuLawNoise => "µ-law, noise −60",
             Self::Mix => "mix of two µ-law legs",
+            Self::MixNoise => "mix of two, noise −72 on each",
             Self::TwoLinear => "two channels, noise −72",
             Self::TwoMuLaw => "two channels, µ-law, noise −72",
         }
@@ -86,6 +93,7 @@ impl Class {
             Self::Clean | Self::Noise60 | Self::Noise72 | Self::TwoLinear => Kind::Linear,
             Self::ALaw | Self::MuLaw | Self::MuLawNoise | Self::TwoMuLaw => Kind::G711,
             Self::Mix => Kind::Mix,
+            Self::MixNoise => Kind::NoisyMix,
         }
     }
 
@@ -108,7 +116,10 @@ impl Voices {
     /// # Errors
     /// There are fewer than two voices: the message says what to install.
     pub fn load() -> io::Result<Self> {
-        let mut voices: Vec<_> = list(Path::new(PROMPTS))?.iter().map(|dir| prompts(dir)).collect();
+        let mut voices: Vec<_> = list(Path::new(PROMPTS))?
+            .iter()
+            .map(|dir| prompts(dir))
+            .collect();
         voices.retain(|prompts| prompts.len() > 50);
         if voices.len() < 2 {
             let what = format!("{PROMPTS}: no voices; install what tests/setup lists");
@@ -123,6 +134,11 @@ impl Voices {
     /// A prompt cannot be read.
     pub fn call(&self, class: Class, n: u64) -> io::Result<Vec<i16>> {
         let mut legs = self.legs(scramble(n << 8 | class as u64))?;
+        if matches!(class, Class::Mix | Class::MixNoise) {
+            // From another conversation: he does not wait for his turn.
+            let [_, staff] = self.legs(scramble(!(n << 8 | class as u64)))?;
+            legs[1] = staff;
+        }
         // Each line has noise of its own.
         let line = |leg: &mut Vec<f64>, noise_dbfs: Option<f64>, which: u64| {
             band_pass(leg);
@@ -131,7 +147,7 @@ impl Voices {
             }
         };
         let noise = match class {
-            Class::Clean | Class::MuLaw => None,
+            Class::Clean | Class::MuLaw | Class::Mix => None,
             Class::Noise60 | Class::MuLawNoise => Some(-60.0),
             _ => Some(-72.0),
         };
@@ -142,8 +158,10 @@ impl Voices {
                 line(&mut both, noise, 0);
                 coded(class, round(&both))
             }
-            Class::Mix | Class::TwoLinear | Class::TwoMuLaw => {
-                legs.iter_mut().zip(1..).for_each(|(leg, which)| line(leg, noise, which));
+            Class::Mix | Class::MixNoise | Class::TwoLinear | Class::TwoMuLaw => {
+                legs.iter_mut()
+                    .zip(1..)
+                    .for_each(|(leg, which)| line(leg, noise, which));
                 let [caller, staff] = legs.map(|leg| coded(class, round(&leg)));
                 join(class, &caller, &staff)
             }
@@ -162,21 +180,27 @@ impl Voices {
                     let said = samples(&self.0[voice][dice.below(self.0[voice].len())])?;
                     let pause = RATE as usize / 5 + dice.below(RATE as usize);
                     legs[speaking].extend(said.iter().map(|&sample| f64::from(sample)));
-                    legs.iter_mut().for_each(|leg| leg.resize(leg.len() + pause, 0.0));
-                    let now = legs[speaking].len();
-                    legs[1 - speaking].resize(now, 0.0);
+                    let now = legs[speaking].len() + pause;
+                    for leg in &mut legs {
+                        leg.resize(now, 0.0);
+                    }
                 }
             }
         }
-        legs.iter_mut().for_each(|leg| leg.truncate(FRAMES));
+        for leg in &mut legs {
+            leg.truncate(FRAMES);
+        }
         Ok(legs)
     }
 }
 
 fn list(dir: &Path) -> io::Result<Vec<PathBuf>> {
-    let name = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", dir.display()));
+    let name =
+        |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", dir.display()));
     let entries = std::fs::read_dir(dir).map_err(name)?;
-    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+    let mut paths = entries
+        .map(|entry| Ok(entry?.path()))
+        .collect::<io::Result<Vec<_>>>()?;
     paths.sort();
     Ok(paths)
 }
@@ -191,11 +215,18 @@ fn prompts(dir: &Path) -> Vec<PathBuf> {
 fn samples(path: &Path) -> io::Result<Vec<i16>> {
     let wrong = |error: hound::Error| io::Error::other(format!("{}: {error}", path.display()));
     let mut prompt = hound::WavReader::open(path).map_err(wrong)?;
-    prompt.samples().map(|sample| sample.map_err(wrong)).collect()
+    prompt
+        .samples()
+        .map(|sample| sample.map_err(wrong))
+        .collect()
 }
 
 fn sum(legs: &[Vec<f64>; 2]) -> Vec<f64> {
-    legs[0].iter().zip(&legs[1]).map(|(caller, staff)| caller + staff).collect()
+    legs[0]
+        .iter()
+        .zip(&legs[1])
+        .map(|(caller, staff)| caller + staff)
+        .collect()
 }
 
 fn round(audio: &[f64]) -> Vec<i16> {
@@ -206,16 +237,25 @@ fn coded(class: Class, audio: Vec<i16>) -> Vec<i16> {
     let code = match class {
         Class::Clean | Class::Noise60 | Class::Noise72 | Class::TwoLinear => return audio,
         Class::ALaw => Code::a_law(),
-        Class::MuLaw | Class::MuLawNoise | Class::Mix | Class::TwoMuLaw => Code::mu_law(),
+        Class::MuLaw | Class::MuLawNoise | Class::Mix | Class::MixNoise | Class::TwoMuLaw => {
+            Code::mu_law()
+        }
     };
-    audio.into_iter().map(|sample| code.round_trip(sample)).collect()
+    audio
+        .into_iter()
+        .map(|sample| code.round_trip(sample))
+        .collect()
 }
 
 fn join(class: Class, caller: &[i16], staff: &[i16]) -> Vec<i16> {
     let pairs = caller.iter().zip(staff);
     match class {
-        Class::Mix => pairs.map(|(caller, staff)| caller.saturating_add(*staff)).collect(),
-        _ => pairs.flat_map(|(caller, staff)| [*caller, *staff]).collect(),
+        Class::Mix | Class::MixNoise => pairs
+            .map(|(caller, staff)| caller.saturating_add(*staff))
+            .collect(),
+        _ => pairs
+            .flat_map(|(caller, staff)| [*caller, *staff])
+            .collect(),
     }
 }
 
@@ -237,7 +277,11 @@ fn biquad(audio: &mut [f64], hertz: f64, is_high_pass: bool) {
     let edge = if is_high_pass { 1.0 + cos } else { 1.0 - cos };
     let scale = 1.0 / (1.0 + alpha);
     let outer = edge / 2.0 * scale;
-    let inner = if is_high_pass { -edge * scale } else { edge * scale };
+    let inner = if is_high_pass {
+        -edge * scale
+    } else {
+        edge * scale
+    };
     let (back, further) = (-2.0 * cos * scale, (1.0 - alpha) * scale);
     let (mut x, mut y) = ([0.0; 2], [0.0; 2]);
     for sample in audio {
@@ -290,7 +334,11 @@ mod tests {
             let tone = |frame| (TAU * hertz * f64::from(frame) / f64::from(RATE)).sin() * 1000.0;
             let mut audio: Vec<f64> = (0..16_000).map(tone).collect();
             band_pass(&mut audio);
-            let power = audio[8000..].iter().map(|sample| sample * sample).sum::<f64>() / 8000.0;
+            let power = audio[8000..]
+                .iter()
+                .map(|sample| sample * sample)
+                .sum::<f64>()
+                / 8000.0;
             10.0 * (power / 500_000.0).log10()
         };
         assert!(gain_db(1000.0).abs() < 0.5, "{}", gain_db(1000.0));
@@ -302,8 +350,16 @@ mod tests {
     fn noise_has_its_level() {
         let mut audio = vec![0.0; 80_000];
         add_noise(&mut audio, -60.0, 5);
-        let power = audio.iter().map(|sample| (sample / FULL_SCALE).powi(2)).sum::<f64>() / 80_000.0;
+        let power = audio
+            .iter()
+            .map(|sample| (sample / FULL_SCALE).powi(2))
+            .sum::<f64>()
+            / 80_000.0;
         // −60 and −58 dBFS together.
-        assert!((10.0 * power.log10() + 55.87).abs() < 0.2, "{}", 10.0 * power.log10());
+        assert!(
+            (10.0 * power.log10() + 55.87).abs() < 0.2,
+            "{}",
+            10.0 * power.log10()
+        );
     }
 }

@@ -28,7 +28,9 @@ pub fn of_thread<T>(work: impl FnOnce() -> io::Result<T>) -> io::Result<(T, f64)
 /// It cannot be started, or fails.
 pub fn of_command(command: &mut Command) -> io::Result<f64> {
     let begun = of_children()?;
-    let status = command.status().map_err(|error| named(command, &error.to_string()))?;
+    let status = command
+        .status()
+        .map_err(|error| named(command, &error.to_string()))?;
     if !status.success() {
         return Err(named(command, &status.to_string()));
     }
@@ -41,9 +43,8 @@ fn named(command: &Command, what: &str) -> io::Error {
 
 fn of_children() -> io::Result<f64> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
-    let seconds = |time: nix::sys::time::TimeVal| {
-        time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6
-    };
+    let seconds =
+        |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
     Ok(seconds(usage.user_time()) + seconds(usage.system_time()))
 }
 

@@ -61,18 +61,33 @@ pub fn measure(runs: usize) -> io::Result<bool> {
     let mut office = Office::open()?;
     let (mut single, mut many) = (Vec::new(), Vec::new());
     for _ in 0..runs {
-        let calls: Vec<_> = CLASSES.iter().map(|&class| (class, 0, super::corpus::SECONDS)).collect();
+        let calls: Vec<_> = CLASSES
+            .iter()
+            .map(|&class| (class, 0, super::corpus::SECONDS))
+            .collect();
         single.push(office.take_in(&calls)?);
         let piece = |n: usize| (CLASSES[n % CLASSES.len()], n * 7, SHORT_SECONDS);
         many.push(office.take_in(&(0..CHANNELS).map(piece).collect::<Vec<_>>())?);
     }
     let memory = office.memory_after_reading()?;
-    let Office { world, daemon, kinds, .. } = office;
+    let Office {
+        world,
+        daemon,
+        kinds,
+        ..
+    } = office;
     daemon.stop();
     let ingest = table::print(
-        &format!("ingest by the daemon: spool → durable, catalogued, visible; medians of {runs} runs"),
+        &format!(
+            "ingest by the daemon: spool → durable, catalogued, visible; medians of {runs} runs"
+        ),
         "value",
-        &[single_row(&single), cores_row(&many), pace_row(&many), memory_row(memory)],
+        &[
+            single_row(&single),
+            cores_row(&many),
+            pace_row(&many),
+            memory_row(memory),
+        ],
     );
     let opening = openings(&world, &kinds)?;
     let title = format!("opening a recording and reading its first 64 KiB, {OPENINGS} times, warm");
@@ -91,7 +106,12 @@ struct Cost {
 }
 
 fn single_row(costs: &[Cost]) -> Row {
-    let speed = median(&costs.iter().map(|cost| cost.audio / cost.cpu).collect::<Vec<_>>());
+    let speed = median(
+        &costs
+            .iter()
+            .map(|cost| cost.audio / cost.cpu)
+            .collect::<Vec<_>>(),
+    );
     let audio = costs.first().map_or(0.0, |cost| cost.audio);
     Row {
         what: format!("{audio:.0} s of one 8 kHz channel, × real time on one core"),
@@ -155,10 +175,17 @@ impl Office {
         drop(Writer::open(&world.spool()).map_err(io::Error::other)?);
         let init = world.tsuwaroku(&["init"])?;
         if !init.status.success() {
-            return Err(io::Error::other(String::from_utf8_lossy(&init.stderr).into_owned()));
+            return Err(io::Error::other(
+                String::from_utf8_lossy(&init.stderr).into_owned(),
+            ));
         }
         let daemon = world.start_serve()?;
-        let mut office = Self { world, daemon, audio, kinds: HashMap::new() };
+        let mut office = Self {
+            world,
+            daemon,
+            audio,
+            kinds: HashMap::new(),
+        };
         office.wait("mount", |office| office.world.is_mounted())?;
         Ok(office)
     }
@@ -169,7 +196,8 @@ impl Office {
         let staging = self.world.path().join("staging");
         let writer = Writer::open(&staging).map_err(io::Error::other)?;
         for &(class, at, seconds) in calls {
-            self.publish(&writer, class, at, seconds).map_err(io::Error::other)?;
+            self.publish(&writer, class, at, seconds)
+                .map_err(io::Error::other)?;
         }
         let cpu = cpu::of_process(self.daemon.pid())?;
         let begun = Instant::now();
@@ -177,10 +205,14 @@ impl Office {
             let name = path.file_name().expect("an entry has a name");
             fs::rename(&path, self.world.spool().join("ready").join(name))?;
         }
-        self.wait("take the calls in", |office| office.world.ready().is_empty())?;
+        self.wait("take the calls in", |office| {
+            office.world.ready().is_empty()
+        })?;
         let wall = begun.elapsed().as_secs_f64();
         let cpu = cpu::of_process(self.daemon.pid())? - cpu;
-        self.wait("show the calls", |office| office.world.recordings().len() == office.kinds.len())?;
+        self.wait("show the calls", |office| {
+            office.world.recordings().len() == office.kinds.len()
+        })?;
         let audio = calls.iter().map(|(.., seconds)| *seconds as f64).sum();
         Ok(Cost { audio, cpu, wall })
     }
@@ -210,9 +242,15 @@ impl Office {
             recorder: "tsuwaroku-tests".into(),
         })?;
         let rate = RATE as usize;
-        let audio = self.audio[class.name()].iter().cycle().skip(at * rate).take(seconds * rate);
+        let audio = self.audio[class.name()]
+            .iter()
+            .cycle()
+            .skip(at * rate)
+            .take(seconds * rate);
         let audio: Vec<u8> = audio.flat_map(|sample| sample.to_le_bytes()).collect();
-        audio.chunks(PERIOD * 2).try_for_each(|period| call.audio(period))?;
+        audio
+            .chunks(PERIOD * 2)
+            .try_for_each(|period| call.audio(period))?;
         let ended_at = started_at + seconds as i64 * 1_000_000_000;
         call.finish(ended_at, EndReason::Silence).map(drop)
     }
@@ -222,7 +260,9 @@ impl Office {
         while !done(self) {
             if begun.elapsed() > LIMIT || !self.daemon.is_running() {
                 let log = self.daemon.log();
-                return Err(io::Error::other(format!("the daemon does not {what}:\n{log}")));
+                return Err(io::Error::other(format!(
+                    "the daemon does not {what}:\n{log}"
+                )));
             }
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -245,7 +285,9 @@ impl Office {
 fn openings(world: &World, kinds: &HashMap<Ulid, Kind>) -> io::Result<Vec<Row>> {
     let (fs, recordings) = archive(&world.config(), &world.root())?;
     let row = |(name, kind): (&str, Kind)| {
-        let of_kind = recordings.iter().filter(|(id, _)| kinds.get(id) == Some(&kind));
+        let of_kind = recordings
+            .iter()
+            .filter(|(id, _)| kinds.get(id) == Some(&kind));
         let nodes: Vec<_> = of_kind.map(|(_, node)| *node).collect();
         let mut times = Vec::new();
         for n in 0..OPENINGS {
@@ -264,13 +306,24 @@ fn openings(world: &World, kinds: &HashMap<Ulid, Kind>) -> io::Result<Vec<Row>> 
             target: Target::AtMost(1.0),
         })
     };
-    [("linear", Kind::Linear), ("G.711", Kind::G711), ("mix", Kind::Mix)].map(row).into_iter().collect()
+    [
+        ("linear", Kind::Linear),
+        ("G.711", Kind::G711),
+        ("mix", Kind::Mix),
+    ]
+    .map(row)
+    .into_iter()
+    .collect()
 }
 
 fn open(fs: &ArchiveFs, node: Node) -> io::Result<()> {
     let reader = fs.open(node).map_err(io::Error::other)?;
     let read = reader.read(0, HEAD_BYTES).map_err(io::Error::other)?;
-    if read.len() == HEAD_BYTES { Ok(()) } else { Err(io::Error::other("a short read")) }
+    if read.len() == HEAD_BYTES {
+        Ok(())
+    } else {
+        Err(io::Error::other("a short read"))
+    }
 }
 
 /// The archive at `root`, and its recordings.
@@ -280,7 +333,15 @@ fn archive(config: &Path, root: &Path) -> io::Result<(ArchiveFs, Vec<(Ulid, Node
     let catalogue = Arc::new(Catalogue::open(&path).map_err(io::Error::other)?);
     let archive = catalogue.birth().archive;
     let vault = tsuwaroku::serve::open_vault(&config, archive).map_err(io::Error::other)?;
-    let found = catalogue.find(&Filter::default(), u32::MAX).map_err(io::Error::other)?;
-    let recordings = found.iter().map(|found| (found.id, Node::File(found.key))).collect();
-    Ok((ArchiveFs::new(catalogue, vault, config.archive.names, Owners::default()), recordings))
+    let found = catalogue
+        .find(&Filter::default(), u32::MAX)
+        .map_err(io::Error::other)?;
+    let recordings = found
+        .iter()
+        .map(|found| (found.id, Node::File(found.key)))
+        .collect();
+    Ok((
+        ArchiveFs::new(catalogue, vault, config.archive.names, Owners::default()),
+        recordings,
+    ))
 }

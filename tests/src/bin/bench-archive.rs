@@ -52,7 +52,13 @@ fn main() -> ExitCode {
 }
 
 fn measure(arguments: &Arguments) -> io::Result<bool> {
-    let &Arguments { runs, calls, rows, objects, .. } = arguments;
+    let &Arguments {
+        runs,
+        calls,
+        rows,
+        objects,
+        ..
+    } = arguments;
     let wanted = |figures| arguments.only.is_empty() || arguments.only.contains(&figures);
     let mut held = true;
     if wanted(Figures::Codec) {
@@ -62,7 +68,11 @@ fn measure(arguments: &Arguments) -> io::Result<bool> {
         held &= ingest::measure(runs)?;
     }
     if wanted(Figures::Catalogue) {
-        held &= catalogue::measure(catalogue::Extent { rows, objects, runs })?;
+        held &= catalogue::measure(catalogue::Extent {
+            rows,
+            objects,
+            runs,
+        })?;
     }
     Ok(held)
 }

@@ -48,7 +48,9 @@ fn demonstrate(keep: bool) -> Outcome<()> {
     step("Recording, archiving and mounting, at real time");
     run(&world, &["init"])?;
     let serve = world.start_serve()?;
-    wait(&world, &serve, "the mount", |world| world.is_mounted().then_some(()))?;
+    wait(&world, &serve, "the mount", |world| {
+        world.is_mounted().then_some(())
+    })?;
     let feed = world.start_feed(&card.raw, 1.0)?;
     let capture = world.start_capture()?;
     println!("configuration {}", world.config().display());
@@ -104,7 +106,11 @@ fn print_card(card: &SampleCard) {
             call.number,
             seconds(call.first_frame),
             seconds(call.last_frame),
-            if call.designated { "" } else { "   (not designated: must leave no trace)" }
+            if call.designated {
+                ""
+            } else {
+                "   (not designated: must leave no trace)"
+            }
         );
     }
 }
@@ -144,8 +150,11 @@ fn watch(
     while shown.len() < expected {
         if begun.elapsed() > length + PATIENCE {
             let logs = format!("{}\n{}", capture.log(), serve.log());
-            return Err(format!("{} of {expected} recordings came; the logs:\n{logs}", shown.len())
-                .into());
+            return Err(format!(
+                "{} of {expected} recordings came; the logs:\n{logs}",
+                shown.len()
+            )
+            .into());
         }
         note_traces(&world.spool(), &mut traces);
         for path in world.recordings() {
@@ -167,8 +176,12 @@ fn watch(
 fn note_traces(spool: &Path, traces: &mut BTreeMap<PathBuf, Vec<u16>>) {
     for path in files(spool) {
         // A file may be gone, or half written, between the listing and here.
-        let Ok(mut entry) = Entry::open(&path) else { continue };
-        let Ok(mut records) = entry.records() else { continue };
+        let Ok(mut entry) = Entry::open(&path) else {
+            continue;
+        };
+        let Ok(mut records) = entry.records() else {
+            continue;
+        };
         if let Some(Ok(Record::Start(start))) = records.next() {
             traces.insert(path, start.card_channels);
         }
@@ -185,7 +198,10 @@ fn print_tree(world: &World) {
 
 /// Through the whole of alsa-lib to a card that is not there: what a player needs, it gets.
 fn play(recording: &Path) -> Outcome<()> {
-    let output = Command::new("aplay").args(["-D", "null"]).arg(recording).output()?;
+    let output = Command::new("aplay")
+        .args(["-D", "null"])
+        .arg(recording)
+        .output()?;
     if !output.status.success() {
         return Err(format!("aplay: {}", String::from_utf8_lossy(&output.stderr)).into());
     }
@@ -202,15 +218,16 @@ fn check(
 ) -> Outcome<()> {
     let mut left: Vec<&Call> = card.designated().collect();
     for path in recordings {
-        let samples = Wav::read(path)?.samples_16().ok_or("a recording is not of 16 bits")?;
+        let samples = Wav::read(path)?
+            .samples_16()
+            .ok_or("a recording is not of 16 bits")?;
         let (place, at) = left
             .iter()
             .enumerate()
             .filter(|(_, call)| path.parent().is_some_and(|dir| dir.ends_with(&call.number)))
             .find_map(|(place, call)| {
                 let at = find_stretch(card, call.channel, &samples)?;
-                let holds = at <= call.first_frame
-                    && at + samples.len() as u64 > call.last_frame;
+                let holds = at <= call.first_frame && at + samples.len() as u64 > call.last_frame;
                 holds.then_some((place, at))
             })
             .ok_or_else(|| format!("{} is no stretch of its channel", path.display()))?;
@@ -223,14 +240,26 @@ fn check(
         );
     }
     if let Some(call) = left.first() {
-        return Err(format!("the call of {} on channel {} is missing", call.number, call.channel)
-            .into());
+        return Err(format!(
+            "the call of {} on channel {} is missing",
+            call.number, call.channel
+        )
+        .into());
     }
-    let undesignated = card.calls.iter().find(|call| !call.designated).ok_or("no fifth call")?;
-    if let Some((path, _)) = traces.iter().find(|(_, seen)| seen.contains(&undesignated.channel)) {
+    let undesignated = card
+        .calls
+        .iter()
+        .find(|call| !call.designated)
+        .ok_or("no fifth call")?;
+    if let Some((path, _)) = traces
+        .iter()
+        .find(|(_, seen)| seen.contains(&undesignated.channel))
+    {
         return Err(format!("{} holds the undesignated channel", path.display()).into());
     }
-    let anything = files(&world.spool()).into_iter().find(|path| path.extension().is_some());
+    let anything = files(&world.spool())
+        .into_iter()
+        .find(|path| path.extension().is_some());
     if let Some(path) = anything {
         return Err(format!("{} was left in the spool", path.display()).into());
     }
@@ -262,7 +291,10 @@ fn show(world: &World, arguments: &[&str]) -> Outcome<()> {
 
 fn wait_for_ctrl_c(world: &World) -> Outcome<()> {
     println!("\nMounted at {} until Ctrl-C.", world.mount().display());
-    println!("The command finds it with: export TSUWAROKU_CONFIG={}", world.config().display());
+    println!(
+        "The command finds it with: export TSUWAROKU_CONFIG={}",
+        world.config().display()
+    );
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     signals.forever().next();
     Ok(())

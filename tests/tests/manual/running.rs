@@ -51,6 +51,7 @@ struct StoreExamples {
     header: String,
     lengths: String,
     call: String,
+    block: String,
     index: String,
     master_key: String,
     salt: String,
@@ -60,12 +61,21 @@ struct StoreExamples {
 impl StoreExamples {
     fn of(page: &str) -> Self {
         let all = examples(page, ".Sh EXAMPLES");
-        let [header, lengths, call, index, master_key, salt, object_key] =
-            <[String; 7]>::try_from(all).expect("the page has seven examples");
+        let [
+            header,
+            lengths,
+            call,
+            block,
+            index,
+            master_key,
+            salt,
+            object_key,
+        ] = <[String; 8]>::try_from(all).expect("the page has eight examples");
         Self {
             header,
             lengths,
             call: call.replace('\n', ""),
+            block,
             index,
             // It is printed in three lines, and is one.
             master_key: master_key.split_whitespace().collect::<Vec<_>>().join(" "),
@@ -191,8 +201,11 @@ fn check_sealed(world: &World, page: &str, examples: &StoreExamples) {
     let wav = fs::read(&world.recordings()[0]).unwrap();
     assert!(page.contains(&format!("{before} + 24 = {} bytes", wav.len())));
     let index = example_bytes(&examples.index);
-    let block = length_of(&example_parts(page), "blocks");
-    assert_eq!(index[..4], little(block));
+    let block = example_bytes(&examples.block);
+    let stored = length_of(&example_parts(page), "blocks");
+    assert_eq!(block.len() + 16, stored);
+    assert!(block.ends_with(&known(&sample_bytes())));
+    assert_eq!(index[..4], little(stored));
     assert_eq!(index[4..8], known(&crc32c(&sample_bytes()).to_le_bytes()));
     assert_eq!(index[8..], known(&Sha256::digest(&wav)));
 }
@@ -230,10 +243,9 @@ fn check_derivation(examples: &StoreExamples) {
     assert_eq!(unhex(&examples.object_key), derived);
 }
 
-/// A request to the control socket, and the answer's body.
-fn ask(world: &World, request: &str, body: &str) -> serde_json::Value {
+/// A request to the control socket that says that its body has `length` bytes, and the answer's body.
+fn ask(world: &World, request: &str, body: &str, length: usize) -> serde_json::Value {
     let mut socket = UnixStream::connect(world.socket()).unwrap();
-    let length = body.len();
     let head = format!(
         "{request} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
          content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
@@ -247,11 +259,10 @@ fn ask(world: &World, request: &str, body: &str) -> serde_json::Value {
 
 /// Every refusal is a problem detail that the page lists.
 fn check_errors(world: &World, page: &str) {
-    let long = format!("{{\"x\":\"{}\"}}", "x".repeat(65 * 1024));
+    let mut problems = Vec::new();
     for (request, body, status) in [
         ("GET /v1/nothing", "", 404),
         ("POST /v1/status", "", 405),
-        ("POST /v1/verify", &*long, 413),
         ("POST /v1/verify", "{\"x\":1}", 400),
         ("GET /v1/recordings?number=1", "", 404),
         (
@@ -260,7 +271,12 @@ fn check_errors(world: &World, page: &str) {
             404,
         ),
     ] {
-        let problem = ask(world, request, body);
+        problems.push((request, status, ask(world, request, body, body.len())));
+    }
+    // Refused by its head, before the body is sent.
+    let long = "POST /v1/verify";
+    problems.push((long, 413, ask(world, long, "", 65 * 1024)));
+    for (request, status, problem) in problems {
         assert_eq!(problem["status"], status, "{request}: {problem}");
         let row = format!(".It {status} Ta {} Ta ", problem["type"].as_str().unwrap());
         assert!(page.contains(&row), "the page has no row {row}");
@@ -279,7 +295,7 @@ fn json(world: &World, arguments: &[&str]) -> serde_json::Value {
 fn check_names(page: &str, answer: &serde_json::Value) {
     let described: BTreeSet<&str> = page
         .lines()
-        .filter(|line| line.starts_with('.'))
+        .filter(|line| line.starts_with(".Ic ") || line.starts_with(".It Ic "))
         .flat_map(|line| line.split([' ', ',']))
         .collect();
     let names = answer

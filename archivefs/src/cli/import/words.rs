@@ -43,13 +43,19 @@ impl Counts {
             (self.waiting, false, "waiting for the daemon", "取込待ち"),
             (self.refused, false, "REFUSED", "取込不可"),
         ];
-        let told = all.iter().filter(|(count, always, ..)| *count > 0 || *always);
+        let told = all
+            .iter()
+            .filter(|(count, always, ..)| *count > 0 || *always);
         let told = told.map(|(count, _, english, japanese)| match speech {
             Speech::English => format!("{count} {english}"),
             Speech::Japanese => format!("{japanese} {count} 件"),
         });
         let told: Vec<String> = told.collect();
-        format!("{}{}", told.join(speech.say(", ", "、")), speech.say(".", "。"))
+        format!(
+            "{}{}",
+            told.join(speech.say(", ", "、")),
+            speech.say(".", "。")
+        )
     }
 }
 
@@ -78,11 +84,18 @@ fn line(path: &Path, outcome: &Outcome, zone: Tz, speech: Speech) -> String {
     };
     let began = local(crate::call::time_of(plan.start.started_at), zone);
     let notes = notes(plan, speech);
-    format!("{what}: {path}: {began}, {}, {}{notes}", length(plan.seconds()), plan.start.id)
+    format!(
+        "{what}: {path}: {began}, {}, {}{notes}",
+        length(plan.seconds()),
+        plan.start.id
+    )
 }
 
 fn notes(plan: &Plan, speech: Speech) -> String {
-    plan.notes.iter().map(|note| format!("; {}", tell(*note, speech))).collect()
+    plan.notes.iter().fold(String::new(), |mut text, note| {
+        let _ = write!(text, "; {}", tell(*note, speech));
+        text
+    })
 }
 
 fn tell(note: Note, speech: Speech) -> String {

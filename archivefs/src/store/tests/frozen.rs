@@ -29,18 +29,44 @@ fn example(encoding: Encoding, channels: u16, bytes: usize) -> (Call, Vec<u8>) {
     call.layout.rate = 8000;
     call.other_party = Some("0312345678".into());
     call.direction = Direction::In;
-    call.digits = vec![Digits { at: 3, digits: "1#".into() }];
-    call.gaps = vec![Gap { at: 5, frames: 2, cause: GapCause::Overrun }];
+    call.digits = vec![Digits {
+        at: 3,
+        digits: "1#".into(),
+    }];
+    call.gaps = vec![Gap {
+        at: 5,
+        frames: 2,
+        cause: GapCause::Overrun,
+    }];
     (call, audio(bytes))
 }
 
-/// Every good fixture: name, call and audio, effort.
-fn good() -> Vec<(&'static str, (Call, Vec<u8>), Effort)> {
+/// Name, call and audio, effort.
+type Good = (&'static str, (Call, Vec<u8>), Effort);
+
+/// Every good fixture.
+fn good() -> Vec<Good> {
     vec![
-        ("v1-mono-s16", example(Encoding::S16, 1, 70_000), Effort::Ingest),
-        ("v1-mono-s16-thorough", example(Encoding::S16, 1, 70_000), Effort::Thorough),
-        ("v1-stereo-mulaw", example(Encoding::MuLaw, 2, 80_000), Effort::Ingest),
-        ("v1-stereo-s24", example(Encoding::S24, 2, 60_000), Effort::Ingest),
+        (
+            "v1-mono-s16",
+            example(Encoding::S16, 1, 70_000),
+            Effort::Ingest,
+        ),
+        (
+            "v1-mono-s16-thorough",
+            example(Encoding::S16, 1, 70_000),
+            Effort::Thorough,
+        ),
+        (
+            "v1-stereo-mulaw",
+            example(Encoding::MuLaw, 2, 80_000),
+            Effort::Ingest,
+        ),
+        (
+            "v1-stereo-s24",
+            example(Encoding::S24, 2, 60_000),
+            Effort::Ingest,
+        ),
         ("v1-empty", example(Encoding::ALaw, 1, 0), Effort::Ingest),
     ]
 }
@@ -82,7 +108,10 @@ fn version_1_is_read() {
         freeze();
     }
     let wavs = std::fs::read_to_string(folder().join("wavs")).unwrap();
-    let wavs: Vec<(&str, &str)> = wavs.lines().map(|line| line.split_once(' ').unwrap()).collect();
+    let wavs: Vec<(&str, &str)> = wavs
+        .lines()
+        .map(|line| line.split_once(' ').unwrap())
+        .collect();
     assert_eq!(wavs.len(), good().len());
     for ((digest, name), (expected, (call, audio), _)) in wavs.into_iter().zip(good()) {
         assert_eq!(name, expected);
@@ -132,7 +161,10 @@ fn features_are_of_three_kinds() {
     assert_eq!(header(&with(12)).unwrap().ignore, 0x20);
     assert_eq!(header(&with(16)).unwrap().read_only, 0x20);
     let refused = header(&with(20)).unwrap_err().to_string();
-    assert!(refused.contains("feature flags 0x20") && refused.contains("upgrade"), "{refused}");
+    assert!(
+        refused.contains("feature flags 0x20") && refused.contains("upgrade"),
+        "{refused}"
+    );
     // Flags are authenticated: nobody else can set one.
     assert!(open(&with(12)).is_err());
 }

@@ -28,13 +28,20 @@ impl Archive {
         let at = |name: &str| folder.path().join(name);
         Store::init(&at("primary"), ARCHIVE, "primary").unwrap();
         Keys::init(&at("keys"), ARCHIVE, &key()).unwrap();
-        let birth = Birth { archive: ARCHIVE, time_zone: Tz::Asia__Tokyo };
+        let birth = Birth {
+            archive: ARCHIVE,
+            time_zone: Tz::Asia__Tokyo,
+        };
         Catalogue::init(&at("catalogue"), birth).unwrap();
         let catalogue = Catalogue::open(&at("catalogue")).unwrap();
         let keys = Keys::open(&at("keys"), ARCHIVE, key()).unwrap();
         let store = Store::open(&at("primary"), ARCHIVE).unwrap();
         let vault = Vault::new(vec![store], Arc::new(keys));
-        let archive = Self { folder, catalogue, vault };
+        let archive = Self {
+            folder,
+            catalogue,
+            vault,
+        };
         for n in 0..3 {
             archive.take_in(n);
         }
@@ -45,7 +52,11 @@ impl Archive {
         let audio = [n as u8; 100];
         let id = id(n);
         let started_at = id.timestamp_ms() as i64 * 1_000_000;
-        let call = Call { id, started_at, ..call(&audio, 1, Encoding::ALaw) };
+        let call = Call {
+            id,
+            started_at,
+            ..call(&audio, 1, Encoding::ALaw)
+        };
         let frame = wav::Frame::around(&call, Tz::Asia__Tokyo);
         let mut object = self.vault.begin(&call, &frame).unwrap();
         object.samples(&audio).unwrap();
@@ -63,7 +74,10 @@ impl Archive {
         let mut tell = |event: Event| {
             if let Event::Finding(finding) = event {
                 let root = self.folder.path().join("primary/objects");
-                let path = Path::new(&finding.path).strip_prefix(root).unwrap().to_owned();
+                let path = Path::new(&finding.path)
+                    .strip_prefix(root)
+                    .unwrap()
+                    .to_owned();
                 found.push((path.display().to_string(), finding.problem));
             }
             true
@@ -102,7 +116,10 @@ fn a_missing_object_is_found_even_with_its_whole_day() {
     let archive = Archive::new();
     fs::remove_file(archive.object(0)).unwrap();
     fs::remove_dir_all(archive.object(2).parent().unwrap()).unwrap();
-    assert_eq!(archive.findings(), [(name(0), Problem::Missing), (name(2), Problem::Missing)]);
+    assert_eq!(
+        archive.findings(),
+        [(name(0), Problem::Missing), (name(2), Problem::Missing)]
+    );
 }
 
 #[test]
@@ -122,12 +139,24 @@ fn files_without_a_recording_are_found_wherever_they_are() {
         fs::write(objects.join(place), "x").unwrap();
     }
     fs::create_dir_all(objects.join("2020/01/01")).unwrap();
-    fs::copy(archive.object(0), objects.join("2020/01/01").join(format!("{}.tso", id(0)))).unwrap();
+    fs::copy(
+        archive.object(0),
+        objects.join("2020/01/01").join(format!("{}.tso", id(0))),
+    )
+    .unwrap();
     let mut found = archive.findings();
     found.sort_by(|a, b| a.0.cmp(&b.0));
     let places: Vec<_> = found.iter().map(|(place, _)| place.as_str()).collect();
     let copy = format!("2020/01/01/{}.tso", id(0));
-    assert_eq!(places, [copy.as_str(), "2026/11/23/note", "2026/11/24/x.tso", "stray"]);
+    assert_eq!(
+        places,
+        [
+            copy.as_str(),
+            "2026/11/23/note",
+            "2026/11/24/x.tso",
+            "stray"
+        ]
+    );
     assert!(found.iter().all(|(_, problem)| *problem == Problem::Orphan));
 }
 
