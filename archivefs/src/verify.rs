@@ -344,3 +344,6 @@ fn finding(id: Option<Ulid>, path: &Path, problem: Problem, detail: String) -> F
         repaired: false,
     }
 }
+
+#[cfg(test)]
+mod repair_tests;

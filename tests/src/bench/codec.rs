@@ -10,7 +10,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tsuwaroku::call::{Call, Direction, Layout};
-use tsuwaroku::codec::Decoder;
+use tsuwaroku::codec::{Decoder, Effort};
 use tsuwaroku::crypto::Key;
 use tsuwaroku::store::{Object, ObjectWriter, StoreError};
 use tsuwaroku::wav;
@@ -38,6 +38,7 @@ struct Times {
     encode: Vec<f64>,
     flac_encode: Vec<f64>,
     decode: Vec<f64>,
+    thorough_decode: Vec<f64>,
     verify: Vec<f64>,
     flac_decode: Vec<f64>,
     scrub: Vec<f64>,
@@ -51,6 +52,8 @@ struct Sizes {
     object: u64,
     flac: u64,
     zstd: u64,
+    /// Objects of the slower effort.
+    thorough: u64,
 }
 
 /// The calls of one class, each as a WAV file in the work directory.
@@ -111,6 +114,16 @@ pub fn measure(extent: Extent) -> io::Result<bool> {
             &rows(&encode_row),
         ),
         table::print(
+            "the secondary tier's effort: stored size, against the one of ingest",
+            "ratio",
+            &rows(&thorough_row),
+        ),
+        table::print(
+            "the secondary tier's effort: decoding, against real time",
+            "times",
+            &rows(&thorough_decode_row),
+        ),
+        table::print(
             "scrub: speed against sha256sum of the same bytes",
             "ratio",
             &[scrub_row(&all)],
@@ -144,6 +157,29 @@ fn zstd_row((class, sizes, _): &(Class, Sizes, Times)) -> Row {
         peer: share(sizes.zstd),
         value: sizes.object as f64 / sizes.zstd as f64,
         target: Target::AtMost(1.0),
+    }
+}
+
+fn thorough_row((class, sizes, _): &(Class, Sizes, Times)) -> Row {
+    let share = |bytes| format!("{:.1} %", bytes as f64 / sizes.wav as f64 * 100.0);
+    Row {
+        what: class.name().into(),
+        ours: share(sizes.thorough),
+        peer: share(sizes.object),
+        value: sizes.thorough as f64 / sizes.object as f64,
+        target: Target::AtMost(0.99),
+    }
+}
+
+fn thorough_decode_row((class, sizes, times): &(Class, Sizes, Times)) -> Row {
+    let seconds = sizes.wav as f64 / f64::from(RATE * 2 * u32::from(class.channels()));
+    let took = median(&times.thorough_decode);
+    Row {
+        what: class.name().into(),
+        ours: format!("{took:.2} s"),
+        peer: format!("{seconds:.0} s"),
+        value: seconds / took,
+        target: Target::AtLeast(100.0),
     }
 }
 
@@ -227,12 +263,14 @@ impl Calls {
             std::fs::write(dir.path().join(format!("{n}.wav")), wav)?;
             made.push((call, frame, audio));
         }
-        Ok(Self {
+        let calls = Self {
             dir,
             class,
             made,
             key: Key::from_bytes([7; 32]),
-        })
+        };
+        calls.write("thorough", Effort::Thorough)?;
+        Ok(calls)
     }
 
     fn files(&self, extension: &str) -> Vec<PathBuf> {
@@ -248,17 +286,20 @@ impl Calls {
             .push(cpu::of_command(&mut self.flac_encode())?);
         times
             .decode
-            .push(cpu::of_thread(|| self.each_object(read_blocks))?.1);
+            .push(cpu::of_thread(|| self.each_object("tso", read_blocks))?.1);
+        times
+            .thorough_decode
+            .push(cpu::of_thread(|| self.each_object("thorough", read_blocks))?.1);
         times
             .verify
-            .push(cpu::of_thread(|| self.each_object(Object::verify))?.1);
+            .push(cpu::of_thread(|| self.each_object("tso", Object::verify))?.1);
         times
             .flac_decode
             .push(cpu::of_command(&mut self.flac_decode())?);
         let scrub = |object: &Object| (0..SCRUB_ROUNDS).try_for_each(|_| object.scrub());
         times
             .scrub
-            .push(cpu::of_thread(|| self.each_object(scrub))?.1);
+            .push(cpu::of_thread(|| self.each_object("tso", scrub))?.1);
         times
             .sha256sum
             .push(cpu::of_command(&mut self.sha256sum())?);
@@ -266,17 +307,25 @@ impl Calls {
     }
 
     fn encode(&self) -> io::Result<()> {
-        for ((call, frame, audio), path) in self.made.iter().zip(self.files("tso")) {
+        self.write("tso", Effort::Ingest)
+    }
+
+    fn write(&self, extension: &str, effort: Effort) -> io::Result<()> {
+        for ((call, frame, audio), path) in self.made.iter().zip(self.files(extension)) {
             let out = BufWriter::with_capacity(256 * 1024, File::create(path)?);
-            let mut out =
-                write_object(out, call, frame, &self.key, audio).map_err(io::Error::other)?;
+            let mut out = write_object(effort, out, call, frame, &self.key, audio)
+                .map_err(io::Error::other)?;
             out.flush()?;
         }
         Ok(())
     }
 
-    fn each_object(&self, look: impl Fn(&Object) -> Result<(), StoreError>) -> io::Result<()> {
-        for path in self.files("tso") {
+    fn each_object(
+        &self,
+        extension: &str,
+        look: impl Fn(&Object) -> Result<(), StoreError>,
+    ) -> io::Result<()> {
+        for path in self.files(extension) {
             let object = Object::open(&path, &self.key).map_err(io::Error::other)?;
             look(&object).map_err(io::Error::other)?;
         }
@@ -318,6 +367,7 @@ impl Calls {
             object: bytes(&self.files("tso"))?,
             flac: bytes(&self.files("flac"))?,
             zstd: bytes(&self.files("wav.zst"))?,
+            thorough: bytes(&self.files("thorough"))?,
         };
         self.check_flac(&sizes)
     }
@@ -356,13 +406,14 @@ fn read_blocks(object: &Object) -> Result<(), StoreError> {
 }
 
 fn write_object<W: Write>(
+    effort: Effort,
     out: W,
     call: &Call,
     frame: &wav::Frame,
     key: &Key,
     audio: &[u8],
 ) -> Result<W, StoreError> {
-    let mut writer = ObjectWriter::begin(out, call, frame, key)?;
+    let mut writer = ObjectWriter::begin_with(effort, out, call, frame, key)?;
     audio
         .chunks(PIECE_BYTES)
         .try_for_each(|piece| writer.samples(piece))?;
