@@ -23,7 +23,7 @@ demo: setup
 # The end-to-end tests start the programs that stand beside them.
 test: setup
 	$(BINARIES)
-	$(CARGO) test --locked --workspace
+	@bash tests/run
 
 bench: setup
 	@sh tests/setup bench
@@ -35,7 +35,7 @@ lint: setup
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	$(CARGO) deny --locked --offline check bans licenses sources
-	shellcheck tests/setup tests/rig/vm-run tests/rig/make-initramfs tests/rig/guest/*.sh
+	shellcheck tests/setup tests/run .ci/run .ci/lint-tools tests/rig/vm-run tests/rig/make-initramfs tests/rig/guest/*.sh
 
 clean:
 	$(CARGO) clean

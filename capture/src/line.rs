@@ -91,23 +91,24 @@ impl Line {
     pub fn audio(&mut self, period: &Period, anchor: &Anchor) {
         let mut pool = std::mem::take(&mut self.pool);
         let mut events = Vec::new();
-        let samples = pool.fill(|out| self.hear(period, out, &mut events));
+        let bytes = period.frames * self.template.frame_bytes();
+        let samples = pool.fill(bytes, |kept| self.hear(period, kept, &mut events));
         self.pool = pool;
         self.tape.audio(samples);
         self.carry_out(events, anchor);
         self.part_with(anchor);
     }
 
-    /// Appends the line's samples of `period` to `out`, and judges each block that they fill.
-    fn hear(&mut self, period: &Period, out: &mut Vec<u8>, events: &mut Vec<Event>) {
-        let mut from = period.from;
-        let end = period.from + period.frames;
-        while from < end {
-            let frames = (end - from).min(self.block - self.filled);
-            self.picker
-                .pick(&period.bytes, from, frames, out, &mut self.sums);
+    /// Puts the line's samples of `period` into `kept`, and judges each block that they fill.
+    fn hear(&mut self, period: &Period, kept: &mut [u8], events: &mut Vec<Event>) {
+        let frame_bytes = self.template.frame_bytes();
+        let (mut from, mut rest) = (period.from, kept);
+        while !rest.is_empty() {
+            let frames = (rest.len() / frame_bytes).min(self.block - self.filled);
+            let (block, behind) = rest.split_at_mut(frames * frame_bytes);
+            self.picker.pick(&period.bytes, from, block, &mut self.sums);
             self.filled += frames;
-            from += frames;
+            (from, rest) = (from + frames, behind);
             if self.filled == self.block {
                 events.append(&mut self.judge());
             }

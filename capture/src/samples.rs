@@ -62,16 +62,15 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// What `fill` appends to an empty buffer.
-    pub fn fill(&mut self, fill: impl FnOnce(&mut Vec<u8>)) -> Samples {
+    /// A buffer of `bytes` bytes, all of which `fill` writes: what is in it before has no meaning.
+    pub fn fill(&mut self, bytes: usize, fill: impl FnOnce(&mut [u8])) -> Samples {
         let mut buffer = self.unused().unwrap_or_default();
-        if let Some(bytes) = Arc::get_mut(&mut buffer) {
-            bytes.clear();
-            fill(bytes);
-        }
+        // Nobody else holds it: this is no copy.
+        let contents = Arc::make_mut(&mut buffer);
+        contents.resize(bytes, 0);
+        fill(contents);
         self.buffers.push_back(Arc::clone(&buffer));
-        let range = 0..buffer.len();
-        Samples { buffer, range }
+        Samples { buffer, range: 0..bytes }
     }
 
     /// A buffer that nobody else holds.
@@ -93,7 +92,7 @@ mod tests {
     use super::*;
 
     fn filled(pool: &mut Pool, byte: u8) -> Samples {
-        pool.fill(|bytes| bytes.extend([byte; 4]))
+        pool.fill(4, |bytes| bytes.fill(byte))
     }
 
     #[test]
