@@ -30,6 +30,8 @@ const LAST_PERIODS: usize = 256;
 pub struct Sender {
     full: Producer<Period>,
     empty: Consumer<Period>,
+    /// Buffers that came back. The last one is used next: it is still in the processor's cache.
+    back: Vec<Period>,
     /// The buffer that the next read fills.
     spare: Period,
     /// What could not be handed over since the last period that could.
@@ -57,14 +59,12 @@ pub fn queue(params: &Params) -> (Sender, Receiver) {
 /// A queue with room for `slots` periods.
 pub fn queue_of(params: &Params, slots: usize) -> (Sender, Receiver) {
     let (full_in, full_out) = RingBuffer::new(slots);
-    let (mut empty_in, empty_out) = RingBuffer::new(slots);
-    for _ in 0..slots {
-        // There is room: the ring is as long as the loop.
-        let _ = empty_in.push(Period::new(params));
-    }
+    // Never full: there are `slots` buffers in all, and no more are made.
+    let (empty_in, empty_out) = RingBuffer::new(slots);
     let sender = Sender {
         full: full_in,
         empty: empty_out,
+        back: (0..slots).map(|_| Period::new(params)).collect(),
         spare: Period::new(params),
         lost: Gaps::default(),
         unseen: 0,
@@ -84,7 +84,10 @@ impl Sender {
     /// enough to do.
     fn hand_over(&mut self) -> bool {
         let (frames, gaps) = (self.spare.frames as u64, self.spare.gaps);
-        let Ok(empty) = self.empty.pop() else {
+        while let Ok(period) = self.empty.pop() {
+            self.back.push(period);
+        }
+        let Some(empty) = self.back.pop() else {
             self.lost.append(&gaps);
             self.lost.push(frames, GapCause::Queue);
             return true;

@@ -67,32 +67,21 @@ impl Picker {
         Self { layout, channels }
     }
 
-    /// Appends frames `from .. from + frames` of `period` to `out`: interleaved samples of the
-    /// line's channels in the spool's encoding. Adds every second one to `sums`, which has one for
-    /// each of the channels.
-    pub fn pick(
-        &self,
-        period: &[u8],
-        from: usize,
-        frames: usize,
-        out: &mut Vec<u8>,
-        sums: &mut [Sums],
-    ) {
+    /// Fills `kept` with whole frames of `period`, number `from` and those behind it: interleaved
+    /// samples of the line's channels in the spool's encoding. Adds every second one to `sums`,
+    /// which has one for each of the channels.
+    pub fn pick(&self, period: &[u8], from: usize, kept: &mut [u8], sums: &mut [Sums]) {
         match self.layout.format {
-            Format::S16_LE => self.copy::<2, 2>(period, from, frames, out, sums, s16),
-            Format::S24_3LE => self.copy::<3, 3>(period, from, frames, out, sums, s24),
-            Format::S24_LE => self.copy::<4, 3>(period, from, frames, out, sums, |[a, b, c, _]| {
-                s24([a, b, c])
-            }),
-            Format::S32_LE => self.copy::<4, 4>(period, from, frames, out, sums, |[_, b, c, d]| {
-                s24([b, c, d])
-            }),
-            Format::MU_LAW => self.copy::<1, 1>(period, from, frames, out, sums, |[code]| {
-                g711(&MU_LAW, code)
-            }),
-            Format::A_LAW => {
-                self.copy::<1, 1>(period, from, frames, out, sums, |[code]| g711(&A_LAW, code));
+            Format::S16_LE => self.copy::<2, 2>(period, from, kept, sums, s16),
+            Format::S24_3LE => self.copy::<3, 3>(period, from, kept, sums, s24),
+            Format::S24_LE => {
+                self.copy::<4, 3>(period, from, kept, sums, |[a, b, c, _]| s24([a, b, c]));
             }
+            Format::S32_LE => {
+                self.copy::<4, 4>(period, from, kept, sums, |[_, b, c, d]| s24([b, c, d]));
+            }
+            Format::MU_LAW => self.copy::<1, 1>(period, from, kept, sums, |[a]| g711(&MU_LAW, a)),
+            Format::A_LAW => self.copy::<1, 1>(period, from, kept, sums, |[a]| g711(&A_LAW, a)),
         }
     }
 
@@ -102,16 +91,14 @@ impl Picker {
         &self,
         period: &[u8],
         from: usize,
-        frames: usize,
-        out: &mut Vec<u8>,
+        kept: &mut [u8],
         sums: &mut [Sums],
         value: impl Fn([u8; STORED]) -> i32,
     ) {
         let (samples, _) = period.as_chunks::<STORED>();
+        let (kept, _) = kept.as_chunks_mut::<KEPT>();
         let lanes = self.channels.len();
-        let base = out.len();
-        out.resize(base + frames * lanes * KEPT, 0);
-        let (kept, _) = out[base..].as_chunks_mut::<KEPT>();
+        let measured = (kept.len() / lanes).div_ceil(2);
         for (lane, (channel, sums)) in self.channels.iter().zip(sums).enumerate() {
             let (first, step) = self.place(*channel, from);
             let from = &samples[first..];
@@ -121,7 +108,7 @@ impl Picker {
                 let places = kept.iter_mut().skip(lane).step_by(lanes);
                 copy_to(from.iter().step_by(step.into()), places, &value)
             };
-            sums.add(frames.div_ceil(2), sum, squares);
+            sums.add(measured, sum, squares);
         }
     }
 
@@ -155,8 +142,8 @@ fn copy_to<'a, const STORED: usize, const KEPT: usize>(
 }
 
 /// The same for samples that lie `step` apart, and nothing between the places: the hot path of the
-/// daemon. Takes four frames at a time, and checks the bounds once for them: that this is enough, the
-/// compiler sees by the narrow types.
+/// daemon. Takes four frames at a time, writes them with one store or two, and checks the bounds once for
+/// them: that this is enough, the compiler sees by the narrow types.
 fn copy_alone<const STORED: usize, const KEPT: usize>(
     samples: &[[u8; STORED]],
     step: u16,
@@ -174,9 +161,13 @@ fn copy_alone<const STORED: usize, const KEPT: usize>(
             "the period is shorter than it says"
         );
         let [a, b, c, d] = [0, step, 2 * step, 3 * step].map(|way| &samples[at + way]);
-        for (kept, sample) in four.iter_mut().zip([a, b, c, d]) {
-            kept.copy_from_slice(&sample[..KEPT]);
-        }
+        let together = [d, c, b, a].into_iter().fold(0_u128, |behind, sample| {
+            let mut bytes = [0; 16];
+            bytes[..KEPT].copy_from_slice(&sample[..KEPT]);
+            behind << (8 * KEPT) | u128::from_le_bytes(bytes)
+        });
+        let four = four.as_flattened_mut();
+        four.copy_from_slice(&together.to_le_bytes()[..four.len()]);
         let (first, second) = (i64::from(value(*a)), i64::from(value(*c)));
         sum += first + second;
         squares += (first * first + second * second) as u64;
@@ -262,10 +253,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn picked(layout: Layout, channels: &[u16], period: &[u8], frames: usize) -> Vec<u8> {
-        let mut out = Vec::new();
+        let mut kept = vec![0; frames * channels.len() * encoding(layout.format).bytes()];
         let mut sums = vec![Sums::default(); channels.len()];
-        Picker::new(layout, channels).pick(period, 0, frames, &mut out, &mut sums);
-        out
+        Picker::new(layout, channels).pick(period, 0, &mut kept, &mut sums);
+        kept
     }
 
     #[test]
@@ -346,7 +337,8 @@ mod tests {
             // Of each pair the first is measured.
             let period = [half.clone(), zero.clone(), zero, half].concat();
             let mut sums = [Sums::default()];
-            Picker::new(layout, &[1]).pick(&period, 0, 4, &mut Vec::new(), &mut sums);
+            let mut kept = vec![0; 4 * encoding(format).bytes()];
+            Picker::new(layout, &[1]).pick(&period, 0, &mut kept, &mut sums);
             // Values half and 0: the deviation from their mean is a quarter of full scale.
             let level = sums[0].level(full_scale_bits(format));
             assert!((level + 1204).abs() <= 3, "{format:?}: {level}");
@@ -369,11 +361,11 @@ mod tests {
             let mut state = seed | 1;
             let period: Vec<u8> = (0..layout.bytes(30)).map(|_| { state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1); (state >> 56) as u8 }).collect();
             let line: Vec<u16> = line.iter().map(|index| index.index(channels) as u16 + 1).collect();
-            let mut out = vec![7];
-            let mut sums = vec![Sums::default(); line.len()];
-            Picker::new(layout, &line).pick(&period, from, frames, &mut out, &mut sums);
             let (stored, kept) = (stored_bytes(format), encoding(format).bytes());
-            let mut expected = vec![7];
+            let mut out = vec![7; frames * line.len() * kept];
+            let mut sums = vec![Sums::default(); line.len()];
+            Picker::new(layout, &line).pick(&period, from, &mut out, &mut sums);
+            let mut expected = Vec::new();
             for frame in from..from + frames {
                 for channel in &line {
                     let channel = usize::from(*channel) - 1;
