@@ -428,6 +428,20 @@ fn damage_is_found_and_not_served() {
     problems.sort_unstable();
     assert_eq!(problems, ["damaged", "damaged", "missing", "orphan"]);
     assert_eq!(report["progress"]["checked"], 4);
+    let quick = archive
+        .world
+        .tsuwaroku(&["verify", "--metadata", "--json"])
+        .unwrap();
+    assert_eq!(quick.status.code(), Some(1));
+    let quick: Value = serde_json::from_slice(&quick.stdout).unwrap();
+    let found = quick["findings"].as_array().unwrap().iter();
+    let found: Vec<_> = found
+        .map(|finding| finding["problem"].as_str().unwrap())
+        .collect();
+    assert!(
+        found.contains(&"missing") && found.contains(&"orphan"),
+        "{found:?}"
+    );
     let status = archive.json(&["status", "--json"]);
     assert_eq!(
         status["findings"].as_array().unwrap().len(),

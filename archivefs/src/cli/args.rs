@@ -93,6 +93,9 @@ pub struct VerifyArgs {
     /// Only recordings up to this day, the day included, or before this time
     #[arg(long, value_name = "TIME")]
     pub to: Option<Moment>,
+    /// Only look whether every file is there and as long as it should be; fast, and reads nothing
+    #[arg(long, conflicts_with_all = ["recording", "day", "from", "to"])]
+    pub metadata: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

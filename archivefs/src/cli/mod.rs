@@ -220,6 +220,7 @@ fn verify(
         recording: args.recording,
         from: args.from.or(args.day).map(|moment| moment.first(zone)),
         to: args.to.or(args.day).map(|moment| moment.end(zone)),
+        metadata: args.metadata,
     };
     let bar = progress_bar(args.json);
     let mut findings: Vec<Finding> = Vec::new();

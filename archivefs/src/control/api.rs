@@ -175,6 +175,9 @@ pub struct VerifyRequest {
     /// Only what started before this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<DateTime<Utc>>,
+    /// Only whether every object is there and as long as it should be: all of them, nothing is read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub metadata: bool,
 }
 
 /// A line of the answer to a verification. The last line is `Done`; an answer that ends without it

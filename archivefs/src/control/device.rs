@@ -214,8 +214,14 @@ impl Device {
         })
     }
 
-    /// Verifies, and tells `events`; the last one says how it ended.
-    pub(super) fn verify(&self, filter: &Filter, events: &mpsc::Sender<VerifyEvent>) {
+    /// Verifies what `filter` asks for, or the `metadata` of everything, and tells `events`; the last
+    /// one says how it ended.
+    pub(super) fn verify(
+        &self,
+        filter: &Filter,
+        metadata: bool,
+        events: &mpsc::Sender<VerifyEvent>,
+    ) {
         let mut last = verify::Progress::default();
         let mut tell = |event: Event| match event {
             Event::Progress(progress) => {
@@ -233,13 +239,17 @@ impl Device {
                 events.blocking_send(VerifyEvent::Finding(finding)).is_ok()
             }
         };
-        let outcome = verify::verify(
-            &self.catalogue,
-            &self.vault,
-            filter,
-            VERIFY_THREADS,
-            &mut tell,
-        );
+        let outcome = if metadata {
+            verify::verify_metadata(&self.catalogue, &self.vault, &mut tell)
+        } else {
+            verify::verify(
+                &self.catalogue,
+                &self.vault,
+                filter,
+                VERIFY_THREADS,
+                &mut tell,
+            )
+        };
         self.findings.clear_vanished();
         let end = match outcome {
             Ok(()) => VerifyEvent::Done(last),

@@ -244,7 +244,7 @@ async fn verify(
     log::info!("{} (uid {}) verifies: {request:?}", actor.name, actor.uid);
     let filter = device.verify_filter(&request)?;
     let (events, waiting) = mpsc::channel::<VerifyEvent>(64);
-    tokio::task::spawn_blocking(move || device.verify(&filter, &events));
+    tokio::task::spawn_blocking(move || device.verify(&filter, request.metadata, &events));
     let lines = ReceiverStream::new(waiting).map(|event| {
         let mut line = serde_json::to_vec(&event)?;
         line.push(b'\n');
