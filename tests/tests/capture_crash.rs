@@ -109,13 +109,15 @@ fn kill_again_and_again(raw: &Path, frames: u64, seed: u64) {
         });
     }
     assert!(capture.stop().success());
-    assert!(
-        killed.len() as u64 >= KILLS_A_WORLD,
-        "channel 1 talks all the time"
-    );
+    let mut truncated = 0;
 
     for (path, at) in &killed {
         let call = summary(path);
+        // Killed between its last record and its publication, it had ended by itself.
+        if call.end.reason == EndReason::Silence {
+            continue;
+        }
+        truncated += 1;
         assert_eq!(call.end.reason, EndReason::Truncated, "{}", path.display());
         let frames = i128::from(call.end.frames);
         let end = call.start.started_at + (frames * 1_000_000_000 / i128::from(RATE)) as i64;
@@ -126,6 +128,7 @@ fn kill_again_and_again(raw: &Path, frames: u64, seed: u64) {
             path.display()
         );
     }
+    assert!(truncated >= KILLS_A_WORLD, "channel 1 talks all the time");
     check_samples(&world, frames);
     check_archive(&world);
 }
