@@ -70,7 +70,10 @@ impl Pool {
         contents.resize(bytes, 0);
         fill(contents);
         self.buffers.push_back(Arc::clone(&buffer));
-        Samples { buffer, range: 0..bytes }
+        Samples {
+            buffer,
+            range: 0..bytes,
+        }
     }
 
     /// A buffer that nobody else holds.
