@@ -460,7 +460,12 @@ fn what_cannot_be_imported_is_said_at_once() {
     // Another account, which can read the files and the configuration.
     fs::set_permissions(office.world.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let program = office.world.path().join("tsuwaroku");
-    fs::copy(with(&[]).get_program(), &program).unwrap();
+    // By another process, so that no child of another test holds it open for writing.
+    let copied = Command::new("cp")
+        .arg(with(&[]).get_program())
+        .arg(&program)
+        .status();
+    assert!(copied.unwrap().success());
     let mut stranger = office.world.command_of(&program);
     stranger
         .args(["import", &old, "--line", number])
