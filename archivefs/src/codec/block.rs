@@ -8,6 +8,7 @@ use super::group::PARTS;
 use super::parcor::MAX_ORDER;
 use super::sample::Sample;
 use super::streams::{self, Bounds, Lane, Writer};
+use super::sums::{self, Numbers};
 
 /// The kind byte of a constant block with a value of its own.
 const CONSTANT: u8 = 5;
@@ -18,6 +19,8 @@ const LINEAR: u8 = 8;
 /// The kind byte's bits that say the predictor; the others say the mode.
 const PREDICTOR: u8 = 0b0011_1111;
 const MODE_SHIFT: u32 = 6;
+/// Added to the number of a set of sums, where a number of wasted bits may stand too.
+const SUMS: u8 = 128;
 
 /// How the residual of a block is coded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +32,8 @@ pub(super) enum Coding {
     },
     /// As ranks in a set of values.
     Ranks(Law),
+    /// As distances between ranks in sets of sums, one for each part, coded like a linear residual.
+    Sums(Numbers),
 }
 
 /// All of a block but its residual.
@@ -54,11 +59,14 @@ impl<S: Sample> Block<S> {
             return put_constant(value, lane, writer);
         }
         writer.push(lane, streams::KINDS, self.kind_byte());
-        if let Coding::Linear {
-            wasted: wasted @ 1..,
-        } = self.coding
-        {
-            writer.push(lane, streams::VALUES, wasted as u8);
+        match self.coding {
+            Coding::Linear { wasted: 0 } | Coding::Ranks(_) => {}
+            Coding::Linear { wasted } => writer.push(lane, streams::VALUES, wasted as u8),
+            Coding::Sums(numbers) => {
+                for number in numbers {
+                    writer.push(lane, streams::VALUES, number + SUMS);
+                }
+            }
         }
         if let Kind::Linear { reflections, order } = self.kind {
             for (m, k) in reflections[..order].iter().enumerate() {
@@ -88,7 +96,7 @@ impl<S: Sample> Block<S> {
             Coding::Linear { wasted: 0 } => 0,
             Coding::Ranks(Law::Mu) => 1,
             Coding::Ranks(Law::A) => 2,
-            Coding::Linear { .. } => 3,
+            Coding::Linear { .. } | Coding::Sums(_) => 3,
         };
         match self.kind {
             Kind::Constant(_) => SAME_CONSTANT,
@@ -105,17 +113,17 @@ impl<S: Sample> Block<S> {
         bytes: &[u8],
         bounds: &Bounds,
     ) -> Result<Self, CodecError> {
-        let mut take = |stream, count| lane.take(stream, count, bounds).map(|range| &bytes[range]);
         let gain = if paired {
-            take(streams::GAINS, 1)?[0] as i8
+            take(lane, streams::GAINS, 1, bytes, bounds)?[0] as i8
         } else {
             0
         };
-        let byte = take(streams::KINDS, 1)?[0];
+        let byte = take(lane, streams::KINDS, 1, bytes, bounds)?[0];
         if byte == CONSTANT || byte == SAME_CONSTANT {
             if byte == CONSTANT {
                 let mut value = [0; 4];
-                value[..S::BYTES].copy_from_slice(take(streams::VALUES, S::BYTES)?);
+                let stored = take(lane, streams::VALUES, S::BYTES, bytes, bounds)?;
+                value[..S::BYTES].copy_from_slice(stored);
                 lane.before.constant = i32::from_le_bytes(value);
             }
             return Ok(Self::constant(S::truncated(lane.before.constant), gain));
@@ -124,9 +132,7 @@ impl<S: Sample> Block<S> {
             0 => Coding::Linear { wasted: 0 },
             1 => Coding::Ranks(Law::Mu),
             2 => Coding::Ranks(Law::A),
-            _ => Coding::Linear {
-                wasted: u32::from(take(streams::VALUES, 1)?[0]),
-            },
+            _ => wasted_or_sums(lane, bytes, bounds)?,
         };
         let kind = match usize::from(byte & PREDICTOR) {
             order @ 0..=4 => Kind::Fixed(order),
@@ -134,7 +140,8 @@ impl<S: Sample> Block<S> {
                 let order = code + 1 - usize::from(LINEAR);
                 let mut reflections = [0; MAX_ORDER];
                 for (m, k) in reflections[..order].iter_mut().enumerate() {
-                    *k = unzigzag::<i16>(u32::from(take(reflection_stream(m), 1)?[0])) as i8;
+                    let stored = take(lane, reflection_stream(m), 1, bytes, bounds)?[0];
+                    *k = unzigzag::<i16>(u32::from(stored)) as i8;
                 }
                 Kind::Linear { reflections, order }
             }
@@ -142,10 +149,8 @@ impl<S: Sample> Block<S> {
         };
         let mut classes = [0; PARTS];
         for class in &mut classes[..parts] {
-            let step = unzigzag::<i16>(u32::from(
-                lane.take(streams::CLASSES, 1, bounds)
-                    .map(|range| bytes[range.start])?,
-            ));
+            let stored = take(lane, streams::CLASSES, 1, bytes, bounds)?[0];
+            let step = unzigzag::<i16>(u32::from(stored));
             lane.before.class = lane.before.class.wrapping_add(step as u8);
             *class = lane.before.class;
         }
@@ -169,12 +174,42 @@ impl<S: Sample> Block<S> {
             Coding::Linear { wasted } if wasted >= S::BITS => {
                 Err(CodecError::Corrupt("too many wasted bits"))
             }
-            Coding::Ranks(_) if S::BITS > i16::BITS => {
+            Coding::Ranks(_) | Coding::Sums(_) if S::BITS > i16::BITS => {
                 Err(CodecError::Corrupt("ranks of wide samples"))
+            }
+            Coding::Sums(numbers) if numbers.iter().any(|n| usize::from(*n) >= sums::SETS) => {
+                Err(CodecError::Corrupt("an unknown set of sums"))
             }
             _ => Ok(self),
         }
     }
+}
+
+/// The next `count` bytes of a stream.
+fn take<'a>(
+    lane: &mut Lane,
+    stream: usize,
+    count: usize,
+    bytes: &'a [u8],
+    bounds: &Bounds,
+) -> Result<&'a [u8], CodecError> {
+    lane.take(stream, count, bounds).map(|range| &bytes[range])
+}
+
+/// What a block of mode 3 keeps in the values: how many bits are wasted, or the sets of its parts.
+fn wasted_or_sums(lane: &mut Lane, bytes: &[u8], bounds: &Bounds) -> Result<Coding, CodecError> {
+    let mut next = || take(lane, streams::VALUES, 1, bytes, bounds).map(|taken| taken[0]);
+    let first = next()?;
+    if first < SUMS {
+        let wasted = u32::from(first);
+        return Ok(Coding::Linear { wasted });
+    }
+    let mut numbers = [first; PARTS];
+    for number in &mut numbers[1..] {
+        *number = next()?;
+    }
+    // A byte that is too small becomes a number that is too great.
+    Ok(Coding::Sums(numbers.map(|byte| byte.wrapping_sub(SUMS))))
 }
 
 /// Writes a constant block, its value only if it is a new one.

@@ -6,11 +6,13 @@ use super::block::{Block, Coding};
 use super::classes;
 use super::entropy::Decompressor;
 use super::frame::CodecError;
-use super::group::Header;
-use super::parcor::MAX_ORDER;
-use super::ranks::{self, RankBlock};
+use super::g711::{Law, Tables};
+use super::group::{Header, PARTS};
+use super::parcor::{MAX_ORDER, Predictor};
+use super::ranks::{self, Part, RankBlock};
 use super::sample::Sample;
 use super::streams::{self, Bounds, Lane, Reader};
+use super::sums::{Numbers, Set, Sums};
 use super::{Encoding, predict, range, stereo};
 
 /// Decodes groups; keeps scratch space.
@@ -26,6 +28,8 @@ pub(super) struct Task {
     pub header: Header,
     /// How the PCM is written, which says what ranks mean.
     pub encoding: Encoding,
+    /// Whether blocks of sums are allowed.
+    pub sums: bool,
     /// The most bytes that the streams may have.
     pub limit: usize,
 }
@@ -34,6 +38,7 @@ pub(super) struct Task {
 struct Source<'a> {
     header: Header,
     encoding: Encoding,
+    sums: bool,
     bytes: &'a [u8],
     bounds: Bounds,
 }
@@ -58,12 +63,14 @@ impl GroupDecoder {
         let Task {
             header,
             encoding,
+            sums,
             limit,
         } = task;
         let (bytes, bounds, mut lanes) = self.reader.open(data, limit, decompressor)?;
         let source = Source {
             header,
             encoding,
+            sums,
             bytes,
             bounds,
         };
@@ -99,6 +106,49 @@ fn span<S>(track: &mut [S], n: usize, block: usize) -> &mut [S] {
     &mut track[at..end]
 }
 
+/// What two blocks need that are restored side by side, beside their values.
+struct Pair<'a> {
+    predictors: &'a [Predictor; 2],
+    samples: [&'a mut [i16]; 2],
+    part: usize,
+    bytes: &'a [u8],
+}
+
+impl Pair<'_> {
+    fn restore<A: Part, B: Part>(self, a: [A; PARTS], b: [B; PARTS], lanes: &mut [Lane; 2]) {
+        let [first, second] = self.samples;
+        let mut a = RankBlock {
+            parts: a,
+            predictor: &self.predictors[0],
+            samples: first,
+        };
+        let mut b = RankBlock {
+            parts: b,
+            predictor: &self.predictors[1],
+            samples: second,
+        };
+        ranks::restore_pair(&mut a, &mut b, self.part, self.bytes, lanes);
+    }
+}
+
+/// What gives the samples of the parts of a block of sums.
+fn sums(numbers: Numbers, distances: &[i16]) -> [Sums<'_>; PARTS] {
+    numbers.map(|number| Sums {
+        set: Set::of(number),
+        distances,
+    })
+}
+
+/// A reference of zeros for `samples`, if there is no other.
+fn zeros<S: Sample>(reference: Option<&[S]>, samples: &[S]) -> Vec<S> {
+    let count = if reference.is_some() {
+        0
+    } else {
+        samples.len()
+    };
+    vec![S::default(); count]
+}
+
 impl Residuals<'_> {
     /// Forgets the samples before.
     fn next_track(&mut self) {
@@ -124,7 +174,7 @@ impl Source<'_> {
             let block_a = self.header_of(&mut lanes[0], a, false)?;
             let block_b = self.header_of(&mut lanes[1], b, false)?;
             if let (Some(block_a), Some(block_b)) = (&block_a, &block_b)
-                && self.ranks_together([block_a, block_b], [&mut *a, &mut *b], lanes)
+                && self.together([block_a, block_b], [&mut *a, &mut *b], lanes)?
             {
                 continue;
             }
@@ -226,42 +276,74 @@ impl Source<'_> {
             return Ok(None);
         }
         let classes = if self.header.adaptive { 0 } else { parts };
-        Block::take(lane, classes, paired, self.bytes, &self.bounds).map(Some)
+        let block = Block::take(lane, classes, paired, self.bytes, &self.bounds)?;
+        if matches!(block.coding, Coding::Sums(_)) && !self.sums {
+            return Err(CodecError::Corrupt("too many wasted bits"));
+        }
+        Ok(Some(block))
     }
 
-    /// Restores two rank blocks of one length at once; false, with nothing done, if they are not.
-    fn ranks_together<S: Sample>(
+    /// Restores two blocks of ranks or sums of one length at once; false, with nothing done, if they
+    /// are not.
+    fn together<S: Sample>(
         &self,
         blocks: [&Block<S>; 2],
         samples: [&mut [S]; 2],
         lanes: &mut [Lane; 2],
-    ) -> bool {
+    ) -> Result<bool, CodecError> {
+        let linear = |block: &&Block<S>| matches!(block.coding, Coding::Linear { .. });
         let [a, b] = samples;
-        if a.len() != b.len() {
-            return false;
+        if a.len() != b.len() || blocks.iter().any(linear) {
+            return Ok(false);
         }
-        let (Coding::Ranks(law_a), Coding::Ranks(law_b)) = (blocks[0].coding, blocks[1].coding)
-        else {
-            return false;
-        };
+        let count = a.len() - MAX_ORDER;
         let (Some(a), Some(b)) = (S::narrow_mut(a), S::narrow_mut(b)) else {
-            return false;
+            return Ok(false);
         };
-        let (predictor_a, predictor_b) = (blocks[0].kind.predictor(), blocks[1].kind.predictor());
-        let mut a = RankBlock {
-            set: law_a.set(self.encoding),
-            predictor: &predictor_a,
-            classes: &blocks[0].classes,
-            samples: a,
+        let first = self.distances(blocks[0], count, &mut lanes[0])?;
+        let second = self.distances(blocks[1], count, &mut lanes[1])?;
+        let predictors = blocks.map(|block| block.kind.predictor());
+        let pair = Pair {
+            predictors: &predictors,
+            samples: [a, b],
+            part: self.header.part(),
+            bytes: self.bytes,
         };
-        let mut b = RankBlock {
-            set: law_b.set(self.encoding),
-            predictor: &predictor_b,
-            classes: &blocks[1].classes,
-            samples: b,
+        let ranks = |n: usize, law| self.ranks(law, blocks[n].classes);
+        match (blocks[0].coding, blocks[1].coding) {
+            (Coding::Ranks(x), Coding::Ranks(y)) => pair.restore(ranks(0, x), ranks(1, y), lanes),
+            (Coding::Ranks(x), Coding::Sums(y)) => {
+                pair.restore(ranks(0, x), sums(y, &second), lanes);
+            }
+            (Coding::Sums(x), Coding::Ranks(y)) => {
+                pair.restore(sums(x, &first), ranks(1, y), lanes);
+            }
+            (Coding::Sums(x), Coding::Sums(y)) => {
+                pair.restore(sums(x, &first), sums(y, &second), lanes);
+            }
+            (Coding::Linear { .. }, _) | (_, Coding::Linear { .. }) => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// The distances of a block of sums; none of any other.
+    fn distances<S: Sample>(
+        &self,
+        block: &Block<S>,
+        count: usize,
+        lane: &mut Lane,
+    ) -> Result<Vec<i16>, CodecError> {
+        let Coding::Sums(_) = block.coding else {
+            return Ok(Vec::new());
         };
-        ranks::restore_pair([&mut a, &mut b], self.header.part(), self.bytes, lanes);
-        true
+        let mut distances = vec![0; count];
+        self.symbols(&block.classes, lane, &mut distances)?;
+        Ok(distances)
+    }
+
+    /// What gives the samples of the parts of a block of ranks.
+    fn ranks(&self, law: Law, classes: [u8; PARTS]) -> [Tables<'static>; PARTS] {
+        classes.map(|class| law.set(self.encoding).tables(class))
     }
 
     /// Restores one block in `samples`, history in front; `reference` is what was subtracted.
@@ -276,40 +358,33 @@ impl Source<'_> {
         match (block.kind, block.coding) {
             (Kind::Constant(value), _) => samples[MAX_ORDER..].fill(value),
             (kind, Coding::Linear { wasted }) => {
-                let residual = &mut samples[MAX_ORDER..];
-                match residuals {
-                    Residuals::Streams => self.residual(block, lane, residual)?,
-                    Residuals::Adaptive {
-                        coder,
-                        models,
-                        history,
-                    } => {
-                        residual
-                            .fill_with(|| S::truncated(models.linear.linear(coder, history, 0)));
-                    }
-                }
+                self.residual(&block.classes, lane, &mut samples[MAX_ORDER..], residuals)?;
                 predict::restore(&kind.predictor(), wasted, samples);
             }
+            (kind, Coding::Sums(numbers)) => {
+                let mut distances = vec![0; samples.len() - MAX_ORDER];
+                self.residual(&block.classes, lane, &mut distances, residuals)?;
+                let none = zeros(reference, samples);
+                let mut block = RankBlock {
+                    parts: sums(numbers, &distances),
+                    predictor: &kind.predictor(),
+                    samples: S::narrow_mut(samples).unwrap_or_default(),
+                };
+                let reference = S::narrow(reference.unwrap_or(&none)).unwrap_or_default();
+                ranks::restore(&mut block, self.header.part(), reference, self.bytes, lane);
+            }
             (kind, Coding::Ranks(law)) => {
-                let none = vec![
-                    S::default();
-                    if reference.is_some() {
-                        0
-                    } else {
-                        samples.len()
-                    }
-                ];
+                let none = zeros(reference, samples);
                 let reference = S::narrow(reference.unwrap_or(&none)).unwrap_or_default();
                 let samples = S::narrow_mut(samples).unwrap_or_default();
                 let (set, predictor) = (law.set(self.encoding), kind.predictor());
-                let mut block = RankBlock {
-                    set,
-                    predictor: &predictor,
-                    classes: &block.classes,
-                    samples,
-                };
                 match residuals {
                     Residuals::Streams => {
+                        let mut block = RankBlock {
+                            parts: self.ranks(law, block.classes),
+                            predictor: &predictor,
+                            samples,
+                        };
                         ranks::restore(&mut block, self.header.part(), reference, self.bytes, lane);
                     }
                     Residuals::Adaptive {
@@ -317,7 +392,7 @@ impl Source<'_> {
                         models,
                         history,
                     } => {
-                        ranks::restore_each(&mut block, reference, |_, expected| {
+                        ranks::restore_each(&predictor, samples, reference, |_, expected| {
                             let towards = models.ranks.rank(coder, history, set, expected, 0);
                             let x = set.reached(towards, expected);
                             history.push(i32::from(x.wrapping_sub(expected)));
@@ -330,15 +405,36 @@ impl Source<'_> {
         Ok(())
     }
 
-    /// Reads the residual of a linear block.
+    /// Reads the residual of a linear block, or the distances of one of sums.
     fn residual<S: Sample>(
         &self,
-        block: &Block<S>,
+        classes: &[u8],
+        lane: &mut Lane,
+        residual: &mut [S],
+        residuals: &mut Residuals,
+    ) -> Result<(), CodecError> {
+        match residuals {
+            Residuals::Streams => self.symbols(classes, lane, residual),
+            Residuals::Adaptive {
+                coder,
+                models,
+                history,
+            } => {
+                residual.fill_with(|| S::truncated(models.linear.linear(coder, history, 0)));
+                Ok(())
+            }
+        }
+    }
+
+    /// Reads a residual from the streams.
+    fn symbols<S: Sample>(
+        &self,
+        classes: &[u8],
         lane: &mut Lane,
         residual: &mut [S],
     ) -> Result<(), CodecError> {
         let parts = residual.chunks_mut(self.header.part());
-        for (class, residual) in block.classes.iter().zip(parts) {
+        for (class, residual) in classes.iter().zip(parts) {
             let stream = streams::LINEAR + classes::stream(*class);
             let symbols = &self.bytes[lane.take(stream, residual.len(), &self.bounds)?];
             let low_bytes = classes::low_bytes(residual.len(), classes::low_bits(*class));

@@ -13,7 +13,7 @@ use super::group::{Header, PARTS};
 use super::parcor::MAX_ORDER;
 use super::sample::Sample;
 use super::streams::{self, Writer};
-use super::{Encoding, range, relabel, stereo};
+use super::{Encoding, predict, range, relabel, stereo, sums};
 
 /// The first pass's result for one track.
 #[derive(Default)]
@@ -39,6 +39,8 @@ pub(super) struct Task {
 
 /// How often classes are chosen again by what they cost; a second time saves a tenth of the first.
 const RELABEL_ROUNDS: usize = 1;
+/// What the numbers of a block's sets of sums cost, bits.
+const SUMS_BITS: f64 = 12.0;
 
 /// Codes groups; keeps scratch space.
 #[derive(Default)]
@@ -52,13 +54,14 @@ pub(super) struct GroupEncoder {
 
 impl GroupEncoder {
     /// Appends a group to `out`: the header, and the two `tracks`, each behind [`MAX_ORDER`] zeros.
+    /// Says whether there are blocks of sums among them.
     pub(super) fn encode<S: Sample>(
         &mut self,
         mut task: Task,
         tracks: &[Vec<S>; 2],
         compressor: &mut Compressor,
         out: &mut Vec<u8>,
-    ) {
+    ) -> bool {
         let first = task.header.delay.map(|_| &tracks[0][..]);
         let mut plans = [
             self.plan(task, &tracks[0], None),
@@ -77,6 +80,8 @@ impl GroupEncoder {
             out.truncate(start);
             out.extend_from_slice(&adaptive);
         }
+        let mut blocks = plans.iter().flat_map(|plan| &plan.blocks);
+        blocks.any(|block| matches!(block.coding, Coding::Sums(_)))
     }
 
     /// The second pass: residuals as streams.
@@ -155,6 +160,7 @@ impl GroupEncoder {
             }
         }
         if !matches!(block.kind, Kind::Constant(_)) {
+            prefer_sums(task.header.part(), samples, &mut block, residual);
             for (class, part) in block
                 .classes
                 .iter_mut()
@@ -228,7 +234,7 @@ impl GroupEncoder {
         let coding = match coding {
             // The other channel fills the bits that are zero in this one.
             Coding::Linear { .. } => Coding::Linear { wasted: 0 },
-            ranks @ Coding::Ranks(_) => ranks,
+            other => other,
         };
         let (block, cost) = self.predict(task, coding, samples, &difference, residual);
         Some((Block { gain, ..block }, cost))
@@ -294,7 +300,9 @@ impl GroupEncoder {
                 .zip(samples.chunks(part_length));
             for (class, (residual, samples)) in block.classes.iter().zip(parts) {
                 match block.coding {
-                    Coding::Linear { .. } => self.emit_linear(lane, *class, residual),
+                    Coding::Linear { .. } | Coding::Sums(_) => {
+                        self.emit_linear(lane, *class, residual);
+                    }
                     Coding::Ranks(law) => {
                         self.emit_ranks(task, lane, law, *class, residual, samples);
                     }
@@ -353,7 +361,7 @@ fn decide<S: Sample>(
 ) {
     match (block.kind, block.coding) {
         (Kind::Constant(_), _) => {}
-        (_, Coding::Linear { .. }) => {
+        (_, Coding::Linear { .. } | Coding::Sums(_)) => {
             for r in residual {
                 models.linear.linear(coder, history, r.widened());
             }
@@ -394,6 +402,41 @@ fn bits<S: Sample>(task: Task, coding: Coding, samples: &[S], residual: &[S]) ->
     parts
         .map(|(r, x)| analysis::rank_bits(r.iter().zip(x).map(distance).sum(), r.len()))
         .sum()
+}
+
+/// Makes a linear block one of sums, and its residual distances, if that is smaller.
+fn prefer_sums<S: Sample>(part: usize, samples: &[S], block: &mut Block<S>, residual: &mut [S]) {
+    let (Coding::Linear { .. }, 0) = (block.coding, block.gain) else {
+        return;
+    };
+    let Some(numbers) = S::narrow(&samples[MAX_ORDER..]).and_then(|x| numbers(part, x)) else {
+        return;
+    };
+    let mut distances = vec![S::default(); residual.len()];
+    predict::residual(&block.kind.predictor(), 0, samples, &mut distances);
+    let parts = distances.chunks_mut(part);
+    for ((distances, samples), number) in parts.zip(samples[MAX_ORDER..].chunks(part)).zip(numbers)
+    {
+        let set = sums::Set::of(number);
+        for (d, x) in distances.iter_mut().zip(samples) {
+            let expected = x.minus(*d).widened() as i16;
+            *d = S::truncated(set.towards(x.widened() as i16, expected).into());
+        }
+    }
+    let bits = |residual: &[S]| analysis::residual_bits(residual, part);
+    if bits(&distances) + SUMS_BITS < bits(residual) {
+        block.coding = Coding::Sums(numbers);
+        residual.copy_from_slice(&distances);
+    }
+}
+
+/// The smallest set of sums for each part of a block, if there is one for all.
+fn numbers(part: usize, samples: &[i16]) -> Option<sums::Numbers> {
+    let mut numbers = sums::Numbers::default();
+    for (number, samples) in numbers.iter_mut().zip(samples.chunks(part)) {
+        *number = sums::smallest(samples)?;
+    }
+    Some(numbers)
 }
 
 /// Ranks, if the samples allow it; or the low bits that are zero in all of them.

@@ -15,6 +15,8 @@ use super::{Encoding, Shape, pcm, stereo};
 const PLAIN: u8 = 0;
 /// The method byte of predicted groups.
 const PREDICTED: u8 = 1;
+/// The method byte of predicted groups of which some blocks are sums of two G.711 legs.
+const PREDICTED_SUMS: u8 = 2;
 /// Channels of a group.
 const GROUP: usize = 2;
 /// Samples (of all channels) of a frame that prediction takes on; more are left to plain zstd.
@@ -115,7 +117,9 @@ impl Encoder {
         let mut out = vec![PREDICTED];
         if pcm.len() / layout.encoding.bytes() <= MOST_SAMPLES {
             for first in (0..usize::from(layout.channels)).step_by(GROUP) {
-                self.group(layout, pcm, first, effort, &mut out);
+                if self.group(layout, pcm, first, effort, &mut out) {
+                    out[0] = PREDICTED_SUMS;
+                }
             }
             if effort == Effort::Ingest && !worth_plain(pcm, out.len()) {
                 return out;
@@ -130,7 +134,7 @@ impl Encoder {
         out
     }
 
-    /// Appends the group that begins with channel `first`.
+    /// Appends the group that begins with channel `first`; says whether it has blocks of sums.
     fn group(
         &mut self,
         layout: Shape,
@@ -138,7 +142,7 @@ impl Encoder {
         first: usize,
         effort: Effort,
         out: &mut Vec<u8>,
-    ) {
+    ) -> bool {
         let (shift, wide) = width(layout, pcm);
         let header = Header {
             shift,
@@ -148,9 +152,9 @@ impl Encoder {
             adaptive: false,
         };
         if wide {
-            self.tracks::<i32>(layout, pcm, first, header, effort, out);
+            self.tracks::<i32>(layout, pcm, first, header, effort, out)
         } else {
-            self.tracks::<i16>(layout, pcm, first, header, effort, out);
+            self.tracks::<i16>(layout, pcm, first, header, effort, out)
         }
     }
 
@@ -163,7 +167,7 @@ impl Encoder {
         mut header: Header,
         effort: Effort,
         out: &mut Vec<u8>,
-    ) {
+    ) -> bool {
         let channels = GROUP.min(usize::from(layout.channels) - first);
         let frame_bytes = layout.frame_bytes();
         let places = group::tracks(first, channels, pcm.len() / frame_bytes, header.block());
@@ -184,7 +188,7 @@ impl Encoder {
             search: effort.search(),
             adaptive: thorough,
         };
-        self.groups.encode(task, &tracks, &mut self.compressor, out);
+        self.groups.encode(task, &tracks, &mut self.compressor, out)
     }
 }
 
@@ -263,7 +267,8 @@ impl Default for Decoder {
 }
 
 impl Decoder {
-    /// A decoder; allocates about 200 KiB.
+    /// A decoder; allocates about 200 KiB. Tables that all share come into being once they are
+    /// needed: 150 KiB for each of the twenty sets of sums of two G.711 legs.
     pub fn new() -> Self {
         Self {
             decompressor: Decompressor::new(),
@@ -325,10 +330,13 @@ impl Decoder {
                 out.resize(before + size, 0);
                 self.decompressor.exactly(data, &mut out[before..])
             }
-            Some(&PREDICTED) if size / layout.encoding.bytes() <= MOST_SAMPLES => {
+            Some(&method @ (PREDICTED | PREDICTED_SUMS))
+                if size / layout.encoding.bytes() <= MOST_SAMPLES =>
+            {
+                let sums = method == PREDICTED_SUMS;
                 out.resize(before + size, 0);
                 for first in (0..usize::from(layout.channels)).step_by(GROUP) {
-                    self.group(layout, frames, first, &mut data, &mut out[before..])?;
+                    self.group(layout, sums, frames, first, &mut data, &mut out[before..])?;
                 }
                 if data.is_empty() {
                     Ok(())
@@ -336,15 +344,17 @@ impl Decoder {
                     Err(CodecError::Corrupt("bytes after the last group"))
                 }
             }
-            Some(&PREDICTED) => Err(CodecError::Corrupt("too many samples")),
+            Some(&(PREDICTED | PREDICTED_SUMS)) => Err(CodecError::Corrupt("too many samples")),
             Some(&method) => Err(CodecError::UnknownMethod(method)),
         }
     }
 
-    /// Takes one group from the front of `data` and puts its channels into `pcm`.
+    /// Takes one group, which may have blocks of sums if `sums`, from the front of `data` and puts
+    /// its channels into `pcm`.
     fn group(
         &mut self,
         layout: Shape,
+        sums: bool,
         frames: usize,
         first: usize,
         data: &mut &[u8],
@@ -357,6 +367,7 @@ impl Decoder {
         let task = decode::Task {
             header,
             encoding: layout.encoding,
+            sums,
             limit,
         };
         let (codec, zstd) = (&mut self.groups, &mut self.decompressor);

@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 
 use super::Encoding;
 use super::classes::{CLASSES, half_octave};
+use super::ranks::Part;
 use super::streams::{self, Lane};
 
 /// Streams that rank symbols go to.
@@ -62,7 +63,7 @@ impl Law {
 }
 
 /// The 16-bit sample that the µ-law byte `code` stands for.
-fn mu_law(code: u8) -> i16 {
+pub(super) fn mu_law(code: u8) -> i16 {
     let plain = i32::from(!code);
     let magnitude = ((((plain & 15) << 3) + 0x84) << (plain >> 4 & 7)) - 0x84;
     (if plain & 0x80 == 0 {
@@ -205,10 +206,10 @@ pub(super) struct Tables<'a> {
     streams: &'a [u8; 256],
 }
 
-impl Tables<'_> {
+impl Part for Tables<'_> {
     /// The sample that the next symbol of `lane` says, the inverse of [`Set::symbol`].
     #[inline(always)]
-    pub(super) fn sample(&self, expected: i16, bytes: &[u8], lane: &mut Lane) -> i16 {
+    fn sample(&self, _: usize, expected: i16, bytes: &[u8], lane: &mut Lane) -> i16 {
         let [from, side] = self.nearest[usize::from(expected as u16 ^ 0x8000)].to_le_bytes();
         let towards = lane.next(usize::from(self.streams[usize::from(from)]), bytes);
         let distance = (towards ^ side).wrapping_sub(side);
@@ -216,7 +217,7 @@ impl Tables<'_> {
     }
 }
 
-/// Turns rank symbols into the signed distances that [`Tables::sample`] reads, all at once.
+/// Turns rank symbols into the signed distances that [`Tables`] read, all at once.
 pub(super) fn distances(symbols: &mut [u8]) {
     for symbol in symbols {
         *symbol = (*symbol >> 1) ^ (*symbol & 1).wrapping_neg();

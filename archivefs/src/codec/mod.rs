@@ -19,6 +19,7 @@
 //! * `parcor`, `predict`: coefficients from their stored form, prediction in integers.
 //! * `vector`: the one sum that is worth intrinsics.
 //! * `classes`: how a linear residual becomes symbols. `g711`, `ranks`: the same for G.711 values.
+//! * `sums`: the same for sums of two G.711 values.
 //! * `relabel`: the encoder's choice among equally valid classes.
 //! * `stereo`: what one channel says about the other.
 //! * `streams`: the symbols' order in the frame. `entropy`: the only file that names zstd.
@@ -50,6 +51,7 @@ mod relabel;
 mod sample;
 mod stereo;
 mod streams;
+mod sums;
 #[cfg(test)]
 mod tests;
 mod vector;

@@ -1,114 +1,122 @@
-//! Blocks of G.711 values restored from their ranks: the decoder's slowest loop.
+//! Blocks of G.711 values, or of their sums, restored from ranks: the decoder's slowest loop.
 //!
 //! Each sample waits for the one before it: prediction, nearest rank, stream, position, symbol and
 //! value are six loads and a product in a row. Two tracks are restored side by side, so that the
 //! processor has something to do meanwhile, and of the prediction only the newest sample's product
 //! is left to that row.
 
-use super::g711::{Set, Tables};
+use super::group::PARTS;
 use super::parcor::{MAX_ORDER, Predictor};
 use super::predict::{Older, each_of_round};
 use super::sample::Sample;
 use super::streams::Lane;
 use super::vector::{Eight, ROUND};
 
+/// What gives the samples of one part of a block.
+pub(super) trait Part: Copy {
+    /// Sample `n` of the block, where `expected` was predicted.
+    fn sample(&self, n: usize, expected: i16, bytes: &[u8], lane: &mut Lane) -> i16;
+}
+
 /// One block that is to be restored from ranks.
-pub(super) struct RankBlock<'a> {
-    /// The set that its samples lie in.
-    pub set: &'a Set,
+pub(super) struct RankBlock<'a, P> {
+    /// Its parts.
+    pub parts: [P; PARTS],
     /// What predicts it.
     pub predictor: &'a Predictor,
-    /// The class of each of its parts.
-    pub classes: &'a [u8],
     /// [`MAX_ORDER`] samples of history, then room for the block.
     pub samples: &'a mut [i16],
 }
 
 /// Calls the variant of a function for the order of a predictor, rounded up to 8.
 macro_rules! by_order {
-    ($order:expr, $function:ident($($argument:expr),*)) => {
+    ($order:expr, $function:ident<$($kind:ty),*>($($argument:expr),*)) => {
         match $order.div_ceil(8) {
-            0 | 1 => $function::<8>($($argument),*),
-            2 => $function::<16>($($argument),*),
-            3 => $function::<24>($($argument),*),
-            _ => $function::<32>($($argument),*),
+            0 | 1 => $function::<8, $($kind),*>($($argument),*),
+            2 => $function::<16, $($kind),*>($($argument),*),
+            3 => $function::<24, $($kind),*>($($argument),*),
+            _ => $function::<32, $($kind),*>($($argument),*),
         }
     };
 }
 
 /// Restores one block whose samples less `reference` are predicted; `reference` is as long as
 /// `block.samples`, and what is restored is the difference.
-pub(super) fn restore(
-    block: &mut RankBlock,
+pub(super) fn restore<P: Part>(
+    block: &mut RankBlock<P>,
     part: usize,
     reference: &[i16],
     bytes: &[u8],
     lane: &mut Lane,
 ) {
-    let (set, classes) = (block.set, block.classes);
-    restore_each(block, reference, |n, expected| {
-        set.tables(classes[n / part]).sample(expected, bytes, lane)
+    let parts = block.parts;
+    restore_each(block.predictor, block.samples, reference, |n, expected| {
+        parts[n / part].sample(n, expected, bytes, lane)
     });
 }
 
 /// [`restore`] with `sample` giving each sample by its number in the block and its prediction.
 pub(super) fn restore_each(
-    block: &mut RankBlock,
+    predictor: &Predictor,
+    samples: &mut [i16],
     reference: &[i16],
     mut sample: impl FnMut(usize, i16) -> i16,
 ) {
     by_order!(
-        block.predictor.order,
-        restore_of(block, reference, &mut sample)
+        predictor.order,
+        restore_of<_>(predictor, samples, reference, &mut sample)
     );
 }
 
-fn restore_of<const O: usize>(
-    block: &mut RankBlock,
+fn restore_of<const O: usize, F: FnMut(usize, i16) -> i16>(
+    predictor: &Predictor,
+    samples: &mut [i16],
     reference: &[i16],
-    sample: &mut impl FnMut(usize, i16) -> i16,
+    sample: &mut F,
 ) {
-    let mut state = Past::<O>::new(block.predictor, &block.samples[..MAX_ORDER]);
+    let mut state = Past::<O>::new(predictor, &samples[..MAX_ORDER]);
     for (at, reference) in reference.iter().enumerate().skip(MAX_ORDER) {
-        let older = state.older.of_one(&block.samples[at - O..at - ROUND]);
+        let older = state.older.of_one(&samples[at - O..at - ROUND]);
         let expected = state.expected(older).plus(*reference);
         let x = sample(at - MAX_ORDER, expected).minus(*reference);
-        block.samples[at] = x;
+        samples[at] = x;
         state.push(x);
     }
 }
 
 /// Restores two blocks of the same length side by side. `part` is a multiple of [`ROUND`].
-pub(super) fn restore_pair(
-    blocks: [&mut RankBlock; 2],
+pub(super) fn restore_pair<A: Part, B: Part>(
+    a: &mut RankBlock<A>,
+    b: &mut RankBlock<B>,
     part: usize,
     bytes: &[u8],
     lanes: &mut [Lane; 2],
 ) {
-    let order = blocks[0].predictor.order.max(blocks[1].predictor.order);
-    by_order!(order, restore_pair_of(blocks, part, bytes, lanes));
+    let order = a.predictor.order.max(b.predictor.order);
+    by_order!(order, restore_pair_of < A, B > (a, b, part, bytes, lanes));
 }
 
-fn restore_pair_of<const O: usize>(
-    blocks: [&mut RankBlock; 2],
+fn restore_pair_of<const O: usize, A: Part, B: Part>(
+    a: &mut RankBlock<A>,
+    b: &mut RankBlock<B>,
     part: usize,
     bytes: &[u8],
     lanes: &mut [Lane; 2],
 ) {
-    let [a, b] = blocks;
     let mut past_a = Past::<O>::new(a.predictor, &a.samples[..MAX_ORDER]);
     let mut past_b = Past::<O>::new(b.predictor, &b.samples[..MAX_ORDER]);
     let end = a.samples.len();
     for at in (MAX_ORDER..end).step_by(ROUND) {
         let part = (at - MAX_ORDER) / part;
-        let tables = [a.set.tables(a.classes[part]), b.set.tables(b.classes[part])];
+        let (values_a, values_b) = (a.parts[part], b.parts[part]);
+        let n = at - MAX_ORDER;
         if at + ROUND <= end {
             let window_a = &mut a.samples[at - O..at + ROUND];
             let window_b = &mut b.samples[at - O..at + ROUND];
             round(
                 &mut past_a,
                 &mut past_b,
-                tables,
+                (n, values_a, values_b),
                 window_a,
                 window_b,
                 bytes,
@@ -117,14 +125,14 @@ fn restore_pair_of<const O: usize>(
         } else {
             rest(
                 &mut past_a,
-                tables[0],
+                (n, values_a),
                 &mut a.samples[at - O..],
                 bytes,
                 &mut lanes[0],
             );
             rest(
                 &mut past_b,
-                tables[1],
+                (n, values_b),
                 &mut b.samples[at - O..],
                 bytes,
                 &mut lanes[1],
@@ -133,12 +141,13 @@ fn restore_pair_of<const O: usize>(
     }
 }
 
-/// A round of both tracks; the windows begin `O` samples before it.
+/// A round of both tracks, with the number of its first sample in the block; the windows begin `O`
+/// samples before it.
 #[inline(always)]
-fn round<const O: usize>(
+fn round<const O: usize, A: Part, B: Part>(
     past_a: &mut Past<O>,
     past_b: &mut Past<O>,
-    tables: [Tables; 2],
+    (at, values_a, values_b): (usize, A, B),
     window_a: &mut [i16],
     window_b: &mut [i16],
     bytes: &[u8],
@@ -149,8 +158,8 @@ fn round<const O: usize>(
     let older_b = past_b.older.of_round(window_b);
     each_of_round!(n => {
         let (expected_a, expected_b) = (past_a.expected(older_a[n]), past_b.expected(older_b[n]));
-        let a = tables[0].sample(expected_a, bytes, lane_a);
-        let b = tables[1].sample(expected_b, bytes, lane_b);
+        let a = values_a.sample(at + n, expected_a, bytes, lane_a);
+        let b = values_b.sample(at + n, expected_b, bytes, lane_b);
         window_a[O + n] = a;
         window_b[O + n] = b;
         past_a.push(a);
@@ -158,17 +167,18 @@ fn round<const O: usize>(
     });
 }
 
-/// What does not fill a round, of one track; the window begins `O` samples before it.
-fn rest<const O: usize>(
+/// What does not fill a round, of one track, with the number of its first sample in the block; the
+/// window begins `O` samples before it.
+fn rest<const O: usize, P: Part>(
     past: &mut Past<O>,
-    tables: Tables,
+    (first, values): (usize, P),
     window: &mut [i16],
     bytes: &[u8],
     lane: &mut Lane,
 ) {
     for at in O..window.len() {
         let older = past.older.of_one(&window[at - O..at - ROUND]);
-        let x = tables.sample(past.expected(older), bytes, lane);
+        let x = values.sample(first + at - O, past.expected(older), bytes, lane);
         window[at] = x;
         past.push(x);
     }

@@ -274,9 +274,9 @@ fn take_bounds(data: &mut &[u8], limit: usize) -> Result<Bounds, CodecError> {
     Ok(Bounds(bounds))
 }
 
-/// A group with these streams, whatever they say; predictors are made to exist.
+/// A group with these streams, whatever they say; predictors and sets of sums are made to exist.
 #[cfg(test)]
-pub(super) fn nonsense(header: &[u8], streams: &[Vec<u8>]) -> Vec<u8> {
+pub(super) fn nonsense(method: u8, header: &[u8], streams: &[Vec<u8>]) -> Vec<u8> {
     let mut writer = Writer::default();
     for (to, from) in writer.fronts.iter_mut().zip(streams) {
         to.clone_from(from);
@@ -286,7 +286,13 @@ pub(super) fn nonsense(header: &[u8], streams: &[Vec<u8>]) -> Vec<u8> {
             *kind = (*kind & 0xC0) | 0x14;
         }
     }
-    let mut out = vec![1, header[0], header[1] % 3];
+    for value in writer.fronts[VALUES]
+        .iter_mut()
+        .filter(|value| **value >= 128)
+    {
+        *value = 128 + *value % super::sums::SETS as u8;
+    }
+    let mut out = vec![method, header[0], header[1] % 3];
     if header[0] & 0x40 != 0 {
         out.push(header[2]);
     }

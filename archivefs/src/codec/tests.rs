@@ -4,6 +4,8 @@ use proptest::prelude::*;
 
 use super::{CodecError, Decoder, Effort, Encoder, Encoding, Shape};
 
+mod sums;
+
 const ENCODINGS: [Encoding; 5] = [
     Encoding::S16,
     Encoding::S24,
@@ -524,6 +526,7 @@ fn specimens() -> Vec<(Shape, u32, Vec<u8>)> {
         (MONO, bytes_of(&linear)),
         (MONO, bytes_of(&companded)),
         (MONO, bytes_of(&shifted)),
+        (MONO, bytes_of(&sums::mix(2600, 31))),
         (MONO, bytes_of(&clicks)),
         (STEREO, twice(&linear)),
         (STEREO, twice(&companded)),
@@ -565,11 +568,13 @@ fn specimens() -> Vec<(Shape, u32, Vec<u8>)> {
     let specimens: Vec<_> = long.chain(short).map(coded).collect();
     let adaptive = specimens
         .iter()
-        .filter(|(_, _, coded)| coded[0] == 1 && coded[1] & 0x80 != 0);
+        .filter(|(_, _, coded)| coded[0] > 0 && coded[1] & 0x80 != 0);
     assert!(
-        adaptive.count() >= 3,
+        adaptive.count() >= 4,
         "the specimens use both ways to code residuals"
     );
+    let sums = specimens.iter().filter(|(_, _, coded)| coded[0] == 2);
+    assert!(sums.count() >= 2, "the specimens use sums in both ways");
     specimens
 }
 
@@ -722,7 +727,7 @@ proptest! {
 
     #[test]
     fn any_mixture_of_stretches_comes_back(
-        stretches in prop::collection::vec((0usize..6, 1usize..900, any::<i16>()), 1..8),
+        stretches in prop::collection::vec((0usize..7, 1usize..900, any::<i16>()), 1..8),
         stereo in any::<bool>(),
         effort in efforts(),
     ) {
@@ -734,7 +739,8 @@ proptest! {
                 1 => source,
                 2 => through_mu_law(&source),
                 3 => source.iter().map(|x| x << 4).collect(),
-                4 => source.iter().enumerate().map(|(n, _)| if n % 2 == 0 { value } else { !value }).collect(),
+                4 => sums::mix(length, n as u64 + 1),
+                5 => source.iter().enumerate().map(|(n, _)| if n % 2 == 0 { value } else { !value }).collect(),
                 _ => (0..length).map(|n| (n as i16).wrapping_mul(value)).collect(),
             });
         }
@@ -758,11 +764,12 @@ proptest! {
     fn any_streams_are_survived(
         layout in layouts(),
         frames in 1u32..3000,
+        method in 1u8..=2,
         header in prop::array::uniform3(any::<u8>()),
         decisions in prop::collection::vec(any::<u8>(), 0..120),
         streams in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 30),
     ) {
-        let mut data = super::streams::nonsense(&header, &streams);
+        let mut data = super::streams::nonsense(method, &header, &streams);
         if header[0] & 0x80 != 0 {
             data.push(decisions.len() as u8);
             data.extend_from_slice(&decisions);
