@@ -4,7 +4,8 @@
 //! * [`cpu`]: CPU time of this thread, of other programs, of a daemon.
 //! * [`corpus`]: five-minute calls made from Debian's voice prompts; [`g711`]: the values of the
 //!   telephone network's two codes.
-//! * [`codec`]: sizes, encoding, decoding and scrub, in this process, against flac, zstd and
+//! * [`libflac`]: decodes by libFLAC in this process.
+//! * [`codec`]: sizes, encoding, decoding and scrub, in this process, against flac, libFLAC, zstd and
 //!   sha256sum.
 //! * [`ingest`]: the real daemon from spool to mount, its memory, and opening a recording.
 //! * [`catalogue`]: ten million rows.
@@ -17,4 +18,5 @@ pub mod corpus;
 pub mod cpu;
 pub mod g711;
 pub mod ingest;
+pub mod libflac;
 pub mod table;

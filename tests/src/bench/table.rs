@@ -74,9 +74,19 @@ pub fn print(title: &str, unit: &str, rows: &[Row]) -> bool {
             (_, true) => "yes",
             (_, false) => "NO",
         };
-        println!("| {what} | {ours} | {peer} | {value:.3} | {target} | {holds} |");
+        let value = digits(*value);
+        println!("| {what} | {ours} | {peer} | {value} | {target} | {holds} |");
     }
     rows.iter().all(Row::holds)
+}
+
+/// `value` with four digits at least, so that it can be told from a target that it misses by a little.
+fn digits(value: f64) -> String {
+    match value.abs() {
+        0.0..10.0 => format!("{value:.4}"),
+        10.0..1000.0 => format!("{value:.1}"),
+        _ => format!("{value:.0}"),
+    }
 }
 
 /// The middle of `values`, the upper one of two; not a number if there are none.
@@ -94,6 +104,14 @@ mod tests {
     fn the_median_is_the_middle_one() {
         assert_eq!(median(&[9.0, 1.0, 5.0]).to_bits(), 5.0_f64.to_bits());
         assert!(median(&[]).is_nan());
+    }
+
+    #[test]
+    fn a_value_that_misses_by_a_little_looks_different() {
+        assert_eq!(digits(0.9904), "0.9904");
+        assert_eq!(digits(140.93), "140.9");
+        assert_eq!(digits(333_332.3), "333332");
+        assert_eq!(digits(f64::NAN), "NaN");
     }
 
     #[test]

@@ -39,9 +39,12 @@ enum Figures {
 
 fn main() -> ExitCode {
     match measure(&Arguments::parse()) {
-        Ok(true) => ExitCode::SUCCESS,
+        Ok(true) => {
+            println!("\nEvery target holds.");
+            ExitCode::SUCCESS
+        }
         Ok(false) => {
-            println!("\nA target is missed.");
+            println!("\nA target is missed: the rows that say NO.");
             ExitCode::FAILURE
         }
         Err(error) => {
