@@ -17,6 +17,30 @@ impl Day {
         (1..=9999).contains(&year).then_some(Self(date))
     }
 
+    /// The last day there is, 9999-12-31.
+    pub const MAX: Self = Self(NaiveDate::from_ymd_opt(9999, 12, 31).unwrap());
+
+    /// The day of this number, see [`Day::number`]; none for 0 and beyond the year 9999.
+    pub fn from_number(number: u32) -> Option<Self> {
+        let date = NaiveDate::from_num_days_from_ce_opt(i32::try_from(number).ok()?)?;
+        (number > 0 && date <= Self::MAX.0).then_some(Self(date))
+    }
+
+    /// How many days there are from 0001-01-01 to it, both included.
+    pub fn number(self) -> u32 {
+        self.0.num_days_from_ce() as u32
+    }
+
+    /// The same day as a date, to calculate with.
+    pub(crate) fn date(self) -> NaiveDate {
+        self.0
+    }
+
+    /// The day of `date`, or the last day there is where `date` lies after it.
+    pub(crate) fn at_most(date: NaiveDate) -> Self {
+        Self(date.min(Self::MAX.0))
+    }
+
     /// The day on which `moment` lies in `zone`.
     pub fn of(moment: DateTime<Utc>, zone: Tz) -> Self {
         Self(moment.with_timezone(&zone).date_naive())
@@ -52,10 +76,29 @@ impl Day {
     /// first moment after it.
     pub fn begins(self, zone: Tz) -> DateTime<Utc> {
         let midnight = self.0.and_time(NaiveTime::MIN);
-        (0..=24)
+        (0..=48)
             .map(|half_hours| midnight + TimeDelta::minutes(30 * half_hours))
             .find_map(|local| zone.from_local_datetime(&local).earliest())
             .map_or_else(|| midnight.and_utc(), |moment| moment.to_utc())
+    }
+
+    /// When it is over in `zone` for good: the midnight that follows, or where a change of the clocks
+    /// skips that midnight, the first moment after it. Where clocks go back over midnight the day
+    /// comes once more: it is over when they pass midnight for the last time. Where the next day is
+    /// left out of the calendar, it is over when the one after that begins.
+    pub fn ends(self, zone: Tz) -> DateTime<Utc> {
+        let midnight = self.0.and_time(NaiveTime::MIN) + TimeDelta::days(1);
+        // Up to a whole day may be skipped: Samoa went without 2011-12-30.
+        (0..=24 * 60)
+            .map(|minutes| zone.from_local_datetime(&(midnight + TimeDelta::minutes(minutes))))
+            .find_map(|local| Some((local.earliest()?.to_utc(), local.latest()?.to_utc())))
+            .map_or_else(
+                || midnight.and_utc(),
+                |(once, again)| {
+                    let day_came_again = Self::of(again - TimeDelta::nanoseconds(1), zone) <= self;
+                    if day_came_again { again } else { once }
+                },
+            )
     }
 
     /// From its beginning to the beginning of the next day, milliseconds since 1970.
@@ -133,5 +176,76 @@ mod tests {
         assert_eq!(day.to_string().parse(), Ok(day));
         assert!("2023-02-29".parse::<Day>().is_err());
         assert!("23.11.2026".parse::<Day>().is_err());
+    }
+
+    #[test]
+    fn days_are_numbered_from_the_first_to_the_last() {
+        assert_eq!(Day::new(1, 1, 1).map(Day::number), Some(1));
+        assert_eq!(Day::from_number(0), None);
+        assert_eq!(Day::from_number(Day::MAX.number()), Some(Day::MAX));
+        assert_eq!(Day::from_number(Day::MAX.number() + 1), None);
+        assert_eq!(Day::from_number(u32::MAX), None);
+        let eve = Day::new(2024, 2, 28).unwrap();
+        assert_eq!(Day::from_number(eve.number() + 1), Day::new(2024, 2, 29));
+        assert_eq!(Day::at_most(eve.date()), eve);
+        assert_eq!(Day::at_most(NaiveDate::MAX), Day::MAX);
+    }
+
+    fn end(day: &str, zone: Tz) -> String {
+        let end = day.parse::<Day>().unwrap().ends(zone);
+        end.with_timezone(&zone).to_rfc3339()
+    }
+
+    #[test]
+    fn a_day_ends_at_midnight_or_where_clocks_skip_it_right_after() {
+        let sao_paulo = |day| end(day, Tz::America__Sao_Paulo);
+        assert_eq!(sao_paulo("2018-11-02"), "2018-11-03T00:00:00-03:00");
+        assert_eq!(sao_paulo("2018-11-03"), "2018-11-04T01:00:00-02:00");
+        assert_eq!(
+            end("2024-04-25", Tz::Africa__Cairo),
+            "2024-04-26T01:00:00+03:00"
+        );
+        assert_eq!(
+            end("2026-11-23", Tz::Asia__Tokyo),
+            "2026-11-24T00:00:00+09:00"
+        );
+        assert_eq!(end("9999-12-31", Tz::UTC), "+10000-01-01T00:00:00+00:00");
+    }
+
+    /// Samoa crossed the date line: 2011-12-29 was followed by 2011-12-31.
+    #[test]
+    fn a_day_before_one_left_out_ends_when_the_one_after_it_begins() {
+        let next = "2011-12-31T00:00:00+14:00";
+        assert_eq!(end("2011-12-29", Tz::Pacific__Apia), next);
+        assert_eq!(end("2011-12-30", Tz::Pacific__Apia), next);
+    }
+
+    /// Every day of 1990 to 2037 against the clock read each half hour, in zones whose clocks change
+    /// at midnight, go back over it (St. John's until 2011: at 00:01), or leave out a day.
+    #[test]
+    fn a_day_ends_after_the_last_half_hour_in_which_clocks_show_it() {
+        let zones = [
+            Tz::Asia__Tokyo,
+            Tz::America__Sao_Paulo,
+            Tz::America__Havana,
+            Tz::America__St_Johns,
+            Tz::Africa__Cairo,
+            Tz::Europe__London,
+            Tz::Pacific__Apia,
+        ];
+        for zone in zones {
+            let mut shown = std::collections::BTreeMap::new();
+            let mut moment = DateTime::from_timestamp(631_152_000, 0).unwrap();
+            while moment.year() < 2038 {
+                let next = moment + TimeDelta::minutes(30);
+                shown.insert(Day::of(moment, zone), next);
+                moment = next;
+            }
+            shown.pop_last();
+            assert!(shown.len() > 48 * 365);
+            for (day, end) in shown {
+                assert_eq!(day.ends(zone), end, "{day} in {zone}");
+            }
+        }
     }
 }
