@@ -13,6 +13,7 @@ mod master;
 
 pub use master::{MasterKeyError, create_master, load_master};
 
+use crate::audit::Signer;
 use crate::call::time_of;
 use crate::catalogue::{CatalogueError, KeyTable, SealedKey};
 use crate::crypto::Key;
@@ -123,6 +124,29 @@ impl Keys {
         Ok(key)
     }
 
+    /// The keys that sign the archive's log, the newest first; the first one is made if there is none.
+    pub fn log_signers(&self) -> Result<Vec<Signer>, KeyError> {
+        let sealed = self.table.log_keys()?;
+        if sealed.is_empty() {
+            return Ok(vec![self.new_log_signer()?]);
+        }
+        let signer = |(id, sealed): (u32, Vec<u8>)| {
+            let seed = self.master.unwrap(&sealed, &log_purpose(self.archive, id));
+            let damaged = || KeyError::Damaged(format!("the log, number {id}"));
+            signer_of(self.archive, &seed.map_err(|_| damaged())?)
+        };
+        sealed.into_iter().map(signer).collect()
+    }
+
+    /// A new key that signs the archive's log; it is durable when this returns.
+    pub fn new_log_signer(&self) -> Result<Signer, KeyError> {
+        let id = self.table.log_keys()?.first().map_or(1, |(id, _)| id + 1);
+        let seed = Key::random()?;
+        let sealed = self.master.wrap(&seed, &log_purpose(self.archive, id))?;
+        self.table.put_log_key(id, &sealed)?;
+        signer_of(self.archive, &seed)
+    }
+
     /// How the keys are.
     pub fn status(&self) -> Result<KeyStatus, KeyError> {
         let epochs = self.table.count()?;
@@ -175,6 +199,16 @@ fn epoch_purpose(archive: Ulid, epoch: u32) -> Vec<u8> {
     [&b"epoch "[..], &archive.to_bytes(), &epoch.to_le_bytes()].concat()
 }
 
+fn log_purpose(archive: Ulid, id: u32) -> Vec<u8> {
+    [&b"log "[..], &archive.to_bytes(), &id.to_le_bytes()].concat()
+}
+
+/// The signer of this seed; the log is named after the archive.
+fn signer_of(archive: Ulid, seed: &Key) -> Result<Signer, KeyError> {
+    Signer::new(&format!("tsuwaroku/{archive}"), *seed.expose())
+        .map_err(|error| KeyError::Damaged(format!("the log: {error}")))
+}
+
 fn recording_purpose(id: Ulid) -> Vec<u8> {
     [&b"recording "[..], &id.to_bytes()].concat()
 }
@@ -219,6 +253,26 @@ mod tests {
             "{error}"
         );
         assert!(Keys::open(&path, Ulid::from_parts(2, 2), master).is_err());
+    }
+
+    /// The log's key stays the same, and a new one comes before it.
+    #[test]
+    fn the_logs_keys_are_kept() {
+        let master = Key::random().unwrap();
+        let (_folder, path) = table(&master);
+        let keys = Keys::open(&path, ARCHIVE, master.clone()).unwrap();
+        let names = |keys: &Keys| -> Vec<String> {
+            keys.log_signers()
+                .unwrap()
+                .iter()
+                .map(Signer::vkey)
+                .collect()
+        };
+        let first = names(&keys);
+        let second = keys.new_log_signer().unwrap().vkey();
+        drop(keys);
+        let keys = Keys::open(&path, ARCHIVE, master).unwrap();
+        assert_eq!(names(&keys), [second, first[0].clone()]);
     }
 
     /// Keys cannot be read from the table without the master key.

@@ -10,21 +10,27 @@
 //! which `tests/tests/layering.rs` checks:
 //!
 //! 1. [`call`], [`day`], [`crypto`]: what is known of a recorded call, the days of the office, keys as
-//!    values; the words that all others use.
+//!    values; the words that all others use. [`period`]: how long a recording is kept, pure.
 //! 2. [`wav`], [`codec`]: the bytes of a WAV file, and of compressed audio; pure.
 //! 3. [`store`]: objects on disk, one a recording, never changed.
-//! 4. [`catalogue`]: the database. SQL stays in its folder.
-//! 5. [`keys`]: the key of each recording; [`views`]: which directories and names there are, and their
+//! 4. [`audit`]: the log of every access as values: records, their chain and tree, checkpoints; pure.
+//!    [`catalogue`]: the database. SQL stays in its folder.
+//! 5. [`accounts`]: who a Unix account is; [`rights`]: who may do what, pure; [`keys`]: the key of each recording; [`views`]: which directories and names there are, and their
 //!    inode numbers, pure.
 //! 6. [`vault`]: the objects of all tiers with the keys that open them.
 //! 7. [`import`] (files of a former recorder); [`ingest`], [`verify`], then [`findings`], then [`scrub`]: what runs over vault and catalogue.
+//!    [`checkpoints`]: what proves the log to the outside.
 //! 8. [`fs`]: the file system; `fs/fuse.rs` alone names the FUSE crate.
 //! 9. [`control`]: the HTTP service on a Unix socket, its types and its client.
 //! 10. [`serve`], [`cli`]: the daemon and the command, which put the rest together.
 
+pub mod accounts;
+pub mod audit;
 pub mod call;
 pub mod catalogue;
+pub mod checkpoints;
 pub mod cli;
+pub mod clock;
 pub mod codec;
 pub mod control;
 pub mod crypto;
@@ -34,6 +40,8 @@ pub mod fs;
 pub mod import;
 pub mod ingest;
 pub mod keys;
+pub mod period;
+pub mod rights;
 pub mod scrub;
 pub mod serve;
 pub mod store;

@@ -1,17 +1,23 @@
 //! The daemon: opens the archive, mounts it, takes calls from the spool and answers the control
 //! socket, until it is told to stop. Wires the other modules together and decides nothing else.
 
-use crate::catalogue::{Birth, Catalogue, CatalogueError};
+use crate::accounts::Accounts;
+use crate::audit::{Draft, Event, Outcome};
+use crate::catalogue::{Birth, Catalogue, CatalogueError, News};
+use crate::checkpoints::{Checkpoints, Troubles};
+use crate::clock::now;
 use crate::control::device::Device;
 use crate::control::service;
 use crate::findings::Findings;
-use crate::fs::{ArchiveFs, Mount, MountError, Owners};
+use crate::fs::{Announcer, ArchiveFs, Blocks, Gate, GateParts, Mount, MountError, Owners, Pool};
 use crate::import;
 use crate::ingest::{Ingest, Progress};
 use crate::keys::{KeyError, Keys, MasterKeyError, create_master, load_master};
+use crate::rights::Rights;
 use crate::scrub::Scrub;
 use crate::store::{Object, Store, StoreError, create_directories};
 use crate::vault::Vault;
+use crate::views::{Node, folders_over};
 use chrono::{DateTime, Utc};
 use nix::fcntl::{Flock, FlockArg};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -36,6 +42,14 @@ use ulid::Ulid;
 
 /// How often the daemon looks whether all is well, and tells systemd's watchdog.
 const BEAT_MILLISECONDS: u16 = 1000;
+/// How often listings that were read while a recording came in are looked for.
+const REST_OF_NEWS: Duration = Duration::from_millis(200);
+/// Decoded blocks in memory: some 400 of 64 KB, six minutes of each of five lines.
+const BLOCKS_BYTES: u64 = 24 << 20;
+/// Threads that wait for the disk of the tier.
+const DISK_THREADS: usize = 8;
+/// How long a reader waits for a disk that does not answer.
+const DISK_PATIENCE: Duration = Duration::from_secs(10);
 /// How long an entry that could not be taken rests before it is tried again.
 const REST: Duration = Duration::from_secs(2);
 
@@ -172,7 +186,7 @@ pub fn open_object(config: &Config, file: &Path) -> Result<Object, ServeError> {
         ServeError::Io(io::Error::new(io::ErrorKind::InvalidInput, reason))
     })?;
     let places = Places(&config.archive.root);
-    let archive = Catalogue::open(&places.catalogue())?.birth().archive;
+    let archive = Catalogue::birth_at(&places.catalogue())?.archive;
     let keys = Keys::open(
         &places.keys(),
         archive,
@@ -185,29 +199,51 @@ pub fn open_object(config: &Config, file: &Path) -> Result<Object, ServeError> {
 pub fn serve(config: Config) -> Result<(), ServeError> {
     let since = Utc::now();
     let _lock = lock(&config.archive.root)?;
-    let catalogue = Arc::new(Catalogue::open(&Places(&config.archive.root).catalogue())?);
-    check_zone(&config, catalogue.birth())?;
-    let vault = open_vault(&config, catalogue.birth().archive)?;
+    let database = Places(&config.archive.root).catalogue();
+    let birth = Catalogue::birth_at(&database)?;
+    check_zone(&config, birth)?;
+    let vault = open_vault(&config, birth.archive)?;
+    let catalogue = Arc::new(Catalogue::open(&database, vault.keys().log_signers()?)?);
+    let version = env!("CARGO_PKG_VERSION");
+    catalogue.log(Draft::new(now(), Event::Started, Outcome::Done).with("version", version))?;
     for line in &config.lines {
         catalogue.designate(&line.number)?;
     }
     let findings = Arc::new(Findings::load(catalogue.clone())?);
     let owners = owners(&config)?;
-    let own = owners.uid;
-    let fs = ArchiveFs::new(
-        catalogue.clone(),
-        vault.clone(),
-        config.archive.names,
-        owners,
-    );
+    let rights = Arc::new(rights(&config, owners.uid)?);
+    let accounts = Arc::new(Accounts::default());
+    let gate = Arc::new(Gate::new(GateParts {
+        fs: ArchiveFs::new(
+            catalogue.clone(),
+            vault.clone(),
+            config.archive.names,
+            owners.clone(),
+        ),
+        catalogue: catalogue.clone(),
+        findings: findings.clone(),
+        rights: rights.clone(),
+        accounts: accounts.clone(),
+        blocks: Arc::new(Blocks::new(BLOCKS_BYTES)),
+        disks: Arc::new(Pool::new("primary", DISK_THREADS, DISK_PATIENCE)?),
+        listings: config.audit.listings,
+    }));
     let signals = signals()?;
     let listener = listen(&config)?;
-    let mount = Mount::new(fs, &config.archive.mount)?;
+    let mount = Mount::new(gate.clone(), &config.archive.mount)?;
 
     let stop = Arc::new(AtomicBool::new(false));
     let progress = Arc::new(Progress::default());
-    let imports = config.archive.root.join(import::inbox::FOLDER);
     let mut workers = Vec::new();
+    if let Some(announcer) = mount.announcer() {
+        workers.push(start_announcing(
+            announcer,
+            catalogue.news(),
+            gate,
+            stop.clone(),
+        )?);
+    }
+    let imports = config.archive.root.join(import::inbox::FOLDER);
     let mut spools = Vec::new();
     for spool in [&config.capture.spool, &imports] {
         let ingest = Ingest::new(
@@ -231,19 +267,32 @@ pub fn serve(config: Config) -> Result<(), ServeError> {
             findings: findings.clone(),
             period: Duration::from_secs(86_400 * u64::from(config.archive.scrub_days)),
         };
-        workers.push(start_scrub(scrub, stop.clone())?);
+        workers.push(start_worker("scrub", stop.clone(), move |stop| {
+            scrub.run(stop)
+        })?);
     }
+    let checkpoints = Arc::new(Checkpoints {
+        catalogue: catalogue.clone(),
+        system_log: config.audit.system_log,
+        files: config.audit.checkpoints.clone(),
+        troubles: Arc::new(Troubles::default()),
+    });
+    let issuing = checkpoints.clone();
+    let notary = start_worker("checkpoints", stop.clone(), move |stop| issuing.run(stop))?;
 
     let mounted = Arc::new(AtomicBool::new(true));
     let device = Device {
-        catalogue,
+        catalogue: catalogue.clone(),
         vault,
         findings,
         spools,
         ingest: progress,
         mounted: mounted.clone(),
         since,
-        own,
+        rights,
+        accounts,
+        owners,
+        checkpoints,
         config,
     };
     let runtime = control(listener, device)?;
@@ -251,9 +300,13 @@ pub fn serve(config: Config) -> Result<(), ServeError> {
     tell(&[NotifyState::Ready]);
     let outcome = wait(&signals, &mount, &mounted);
     tell(&[NotifyState::Stopping]);
-    stop.store(true, Ordering::Relaxed);
     runtime.shutdown_timeout(Duration::from_millis(200));
+    // What is still open is closed by this, and logged.
     drop(mount);
+    catalogue.log_later(Draft::new(now(), Event::Stopped, Outcome::Done));
+    stop.store(true, Ordering::Relaxed);
+    // The last one to end, so that the last checkpoint covers what the others logged.
+    workers.push(notary);
     for worker in workers {
         if worker.join().is_err() {
             log::error!("a thread had stopped by a fault of the program");
@@ -288,6 +341,19 @@ fn check_zone(config: &Config, birth: Birth) -> Result<(), ServeError> {
             "is {}, but the archive was made with {}, by which its days are named; set it back",
             config.site.time_zone, birth.time_zone
         ),
+    })
+}
+
+/// Who may do what; a role's `@group` must exist.
+fn rights(config: &Config, own: u32) -> Result<Rights, ServeError> {
+    Rights::new(&config.roles, own, |name| {
+        let group = Group::from_name(name).map_err(io::Error::from)?;
+        let missing = || ServeError::Setting {
+            path: config.path.clone(),
+            key: "roles".into(),
+            message: format!("there is no group '{name}' here; make it with: groupadd {name}"),
+        };
+        Ok(group.ok_or_else(missing)?.gid.as_raw())
     })
 }
 
@@ -370,10 +436,37 @@ fn start_ingest(
         })
 }
 
-fn start_scrub(scrub: Scrub, stop: Arc<AtomicBool>) -> io::Result<std::thread::JoinHandle<()>> {
+fn start_worker(
+    name: &str,
+    stop: Arc<AtomicBool>,
+    work: impl FnOnce(&AtomicBool) + Send + 'static,
+) -> io::Result<std::thread::JoinHandle<()>> {
     std::thread::Builder::new()
-        .name("scrub".into())
-        .spawn(move || scrub.run(&stop))
+        .name(name.into())
+        .spawn(move || work(&stop))
+}
+
+/// Tells the kernel which listings are others now: those over a recording that came in, and those that
+/// were read while one did.
+fn start_announcing(
+    announcer: Announcer,
+    news: std::sync::mpsc::Receiver<News>,
+    gate: Arc<Gate>,
+    stop: Arc<AtomicBool>,
+) -> io::Result<std::thread::JoinHandle<()>> {
+    start_worker("announcer", stop, move |stop| {
+        while !stop.load(Ordering::Relaxed) {
+            if let Ok(news) = news.recv_timeout(REST_OF_NEWS) {
+                gate.count_news();
+                for folder in folders_over(news.number, news.day) {
+                    announcer.listing_changed(Node::Folder(folder));
+                }
+            }
+            for node in gate.stale_listings() {
+                announcer.listing_changed(node);
+            }
+        }
+    })
 }
 
 /// Until something is published in the spool, or a beat has passed: news can be lost, so ingest

@@ -14,6 +14,7 @@
 //! Used by the end-to-end tests and the demonstration. A [`World`] leaves nothing behind: a daemon
 //! that is dropped is killed, the mount is taken down and the directory removed.
 
+pub mod accounts;
 mod daemon;
 
 pub use daemon::Daemon;
@@ -23,6 +24,7 @@ use crate::feed::BLOCK_FRAMES;
 use crate::office::{LINES, PURPOSE};
 use nix::sys::stat::Mode;
 use std::fmt::Write as _;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
@@ -60,6 +62,11 @@ impl World {
             .prefix("tsuwaroku-world-")
             .tempdir()?;
         let world = Self { dir };
+        // The people of the office come through it to the mount.
+        fs::set_permissions(world.path(), fs::Permissions::from_mode(0o755))?;
+        let (passwd, group) = accounts::files();
+        fs::write(world.path().join("passwd"), passwd)?;
+        fs::write(world.path().join("group"), group)?;
         for directory in [world.spool(), world.root(), world.mount()] {
             fs::create_dir(directory)?;
         }
@@ -115,7 +122,19 @@ impl World {
 
     /// A program of the workspace, set up to run in this world.
     pub fn command(&self, program: &str) -> Command {
-        self.command_of(&binary(program))
+        let mut command = self.command_of(&binary(program));
+        if program == "tsuwaroku" {
+            self.let_know_people(&mut command);
+        }
+        command
+    }
+
+    /// The daemon sees the people of [`accounts`].
+    fn let_know_people(&self, command: &mut Command) {
+        command
+            .env("LD_PRELOAD", "libnss_wrapper.so")
+            .env("NSS_WRAPPER_PASSWD", self.path().join("passwd"))
+            .env("NSS_WRAPPER_GROUP", self.path().join("group"));
     }
 
     /// Any other program, set up to run in this world: `arecord` hears the same card.
@@ -313,10 +332,13 @@ fn configuration(world: &World, capture_settings: &str) -> String {
         let _ = write!(
             text,
             "\n[[line]]\nnumber = \"{}\"\nname = \"{}\"\npurpose = \"{PURPOSE}\"\n\
-             card = \"{PCM}\"\nchannel = {channel}\n",
-            line.number, line.name,
+             card = \"{PCM}\"\nchannel = {channel}\nreader_group = \"{}\"\n",
+            line.number,
+            line.name,
+            accounts::reader_group(channel - 1),
         );
     }
+    text.push_str(accounts::ROLES);
     text
 }
 

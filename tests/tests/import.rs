@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 use tsuwaroku_spool::{Encoding, Start, Writer};
+use tsuwaroku_tests::harness::accounts::as_reader;
 use tsuwaroku_tests::harness::{Daemon, World, files, wait_for};
 use tsuwaroku_tests::office::LINES;
 use tsuwaroku_tests::wav::Wav;
@@ -83,7 +84,7 @@ impl Office {
             .find(|recording| &recording["id"] == id);
         let found = found.unwrap_or_else(|| panic!("{file}, {id}, is not found"));
         let path = self.world.mount().join(found["path"].as_str().unwrap());
-        (Wav::read(&path).unwrap(), found)
+        (as_reader(|| Wav::read(&path)).unwrap(), found)
     }
 }
 

@@ -114,11 +114,15 @@ fn the_archives_imports_point_one_way() {
     assert_layers(
         "archivefs/src",
         &[
-            &["call", "crypto", "day"],
-            &["wav", "codec"],
+            &["call", "clock", "crypto", "day"],
+            &["period", "wav", "codec"],
             &["store"],
+            &["audit"],
             &["catalogue"],
+            &["checkpoints"],
             &["keys"],
+            &["accounts"],
+            &["rights"],
             &["views"],
             &["vault"],
             &["ingest", "import", "verify"],

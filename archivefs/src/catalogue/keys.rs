@@ -20,6 +20,18 @@ const SCHEMA: &str = "
     PRAGMA user_version = 1;
 ";
 
+/// What the second version has more: the keys that sign the audit log, the newest last.
+const LOG_KEYS: &str = "
+    CREATE TABLE log_key (
+        id     INTEGER PRIMARY KEY,
+        sealed BLOB NOT NULL
+    ) STRICT;
+    PRAGMA user_version = 2;
+";
+
+/// The newest version.
+const VERSION: usize = 2;
+
 /// A recording's key, sealed with the key of its epoch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SealedKey {
@@ -42,7 +54,9 @@ impl KeyTable {
                 path.display()
             )));
         }
-        Ok(open(path, OpenFlags::SQLITE_OPEN_CREATE)?.execute_batch(SCHEMA)?)
+        let connection = open(path, OpenFlags::SQLITE_OPEN_CREATE)?;
+        connection.execute_batch(SCHEMA)?;
+        Ok(connection.execute_batch(LOG_KEYS)?)
     }
 
     /// Opens the table at `path`.
@@ -56,8 +70,14 @@ impl KeyTable {
         }
         let connection = open(path, OpenFlags::empty())?;
         let found: usize = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-        if found > 1 {
-            return Err(CatalogueError::Future { found, known: 1 });
+        if found > VERSION {
+            return Err(CatalogueError::Future {
+                found,
+                known: VERSION,
+            });
+        }
+        if found < VERSION {
+            connection.execute_batch(&format!("BEGIN IMMEDIATE; {LOG_KEYS} COMMIT;"))?;
         }
         Ok(Self(Mutex::new(connection)))
     }
@@ -98,6 +118,21 @@ impl KeyTable {
             key.epoch,
             key.sealed
         ])?;
+        Ok(())
+    }
+
+    /// The sealed keys of the audit log with their numbers, the newest first.
+    pub fn log_keys(&self) -> Result<Vec<(u32, Vec<u8>)>, CatalogueError> {
+        let connection = self.lock();
+        let mut all = connection.prepare("SELECT id, sealed FROM log_key ORDER BY id DESC")?;
+        let rows = all.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Enters the sealed key number `id` of the audit log.
+    pub fn put_log_key(&self, id: u32, sealed: &[u8]) -> Result<(), CatalogueError> {
+        let insert = "INSERT INTO log_key (id, sealed) VALUES (?1, ?2)";
+        self.lock().execute(insert, params![id, sealed])?;
         Ok(())
     }
 

@@ -6,28 +6,35 @@
 //! * [`row`]: a recording as a row, and the key that encodes time.
 //! * [`write`]: the single writer.
 //! * [`read`]: the questions.
+//! * [`log`]: the tables of the audit log.
 //! * [`keys`]: the table of sealed keys, a database of its own.
 
 mod keys;
+mod log;
 mod read;
 mod row;
 mod schema;
 mod write;
 
 pub use keys::{KeyTable, SealedKey};
+pub use log::{Issued, LogRow};
 pub use read::{Filter, Number, Totals};
 pub use row::{Key, NumberId, Recording};
 pub use write::Archived;
 
+use crate::audit::{Draft, Signer};
 use crate::call::Call;
+use crate::clock::now;
 use crate::day::Day;
 use crate::store::Sealed;
 use chrono_tz::Tz;
+use log::Log;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use thiserror::Error;
 use ulid::Ulid;
@@ -85,6 +92,16 @@ pub struct Catalogue {
     birth: Birth,
     writer: Writer,
     readers: Mutex<Vec<Connection>>,
+    listeners: Mutex<Vec<Sender<News>>>,
+}
+
+/// A recording has come in, or gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct News {
+    /// Of which number.
+    pub number: NumberId,
+    /// On which day it began.
+    pub day: Day,
 }
 
 impl Catalogue {
@@ -102,8 +119,8 @@ impl Catalogue {
         Ok(transaction.commit()?)
     }
 
-    /// Opens the catalogue at `path` and starts its writer.
-    pub fn open(path: &Path) -> Result<Self, CatalogueError> {
+    /// What the archive at `path` was born with; nothing of it is changed.
+    pub fn birth_at(path: &Path) -> Result<Birth, CatalogueError> {
         if !path.exists() {
             let missing = format!(
                 "{}: there is no archive; make one with: tsuwaroku init",
@@ -111,26 +128,143 @@ impl Catalogue {
             );
             return Err(CatalogueError::Place(missing));
         }
-        let mut connection = open(path, OpenFlags::empty())?;
-        schema::migrate(&mut connection)?;
+        let connection = open(path, OpenFlags::empty())?;
+        let found = schema::version(&connection)?;
+        if found == 0 {
+            return Err(CatalogueError::Damaged("it is empty".into()));
+        }
         let setting = |name: &str| {
             write::get(&connection, name)?
                 .ok_or_else(|| CatalogueError::Damaged(format!("it has no '{name}'")))
         };
         let (archive, zone) = (setting("archive")?, setting("time_zone")?);
         let damaged = |text: &str| CatalogueError::Damaged(format!("its setting '{text}'"));
-        let birth = Birth {
+        Ok(Birth {
             archive: Ulid::from_string(&archive).map_err(|_| damaged(&archive))?,
             time_zone: zone.parse().map_err(|_| damaged(&zone))?,
-        };
-        let writer = Writer::start(connection)
+        })
+    }
+
+    /// Opens the catalogue at `path` and starts its writer, whose log is signed by one of `signers`:
+    /// the newest first, of those that the archive has had.
+    pub fn open(path: &Path, signers: Vec<Signer>) -> Result<Self, CatalogueError> {
+        let birth = Self::birth_at(path)?;
+        let mut connection = open(path, OpenFlags::empty())?;
+        schema::migrate(&mut connection)?;
+        let log = Log::open(&mut connection, signers, now())?;
+        let writer = Writer::start(connection, log)
             .map_err(|error| CatalogueError::NotCommitted(error.to_string()))?;
         Ok(Self {
             path: path.to_owned(),
             birth,
             writer,
             readers: Mutex::default(),
+            listeners: Mutex::default(),
         })
+    }
+
+    /// Hears from now on of each recording that comes in.
+    pub fn news(&self) -> Receiver<News> {
+        let (teller, told) = channel();
+        self.listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(teller);
+        told
+    }
+
+    fn announce(&self, news: News) {
+        self.listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|listener| listener.send(news).is_ok());
+    }
+
+    /// Makes `draft` a record of the log; it is durable when this returns.
+    pub fn log(&self, draft: Draft) -> Result<(), CatalogueError> {
+        let at = draft.at;
+        self.writer
+            .apply(at, Change::Log(Box::new(draft)))
+            .map(drop)
+    }
+
+    /// Makes `draft` a record of the log, and does `then` when it is durable, or cannot be: on a thread
+    /// that answers others as well, so it must not wait for anything.
+    pub fn log_then(
+        &self,
+        draft: Draft,
+        then: impl FnOnce(Result<(), CatalogueError>) + Send + 'static,
+    ) {
+        let at = draft.at;
+        let change = Change::Log(Box::new(draft));
+        self.writer
+            .apply_then(at, change, |outcome| then(outcome.map(drop)));
+    }
+
+    /// Makes `draft` a record of the log soon; it is kept until it can be written.
+    pub fn log_later(&self, draft: Draft) {
+        self.writer
+            .apply_later(draft.at, Change::Log(Box::new(draft)));
+    }
+
+    /// Issues a checkpoint of the log, unless nothing is new since the last one.
+    pub fn checkpoint(&self) -> Result<Option<Issued>, CatalogueError> {
+        match self.writer.apply(now(), Change::Checkpoint)? {
+            Answer::Issued(issued) => Ok(issued),
+            _ => Err(CatalogueError::Closed),
+        }
+    }
+
+    /// Has the log signed by `signer` from now on; `by` says on whose word.
+    pub fn rotate_log_key(
+        &self,
+        signer: Signer,
+        by: Draft,
+    ) -> Result<Option<Issued>, CatalogueError> {
+        let change = Change::RotateLogKey {
+            signer: Arc::new(signer),
+            by: Box::new(by),
+        };
+        match self.writer.apply(now(), change)? {
+            Answer::Issued(issued) => Ok(issued),
+            _ => Err(CatalogueError::Closed),
+        }
+    }
+
+    /// Up to `limit` records of the log from number `from` on, in order.
+    pub fn log_records(&self, from: u64, limit: u32) -> Result<Vec<LogRow>, CatalogueError> {
+        self.read(|on| log::records(on, from, limit))
+    }
+
+    /// Up to `limit` records of the log before number `before`, the newest first; of `recording`, or of
+    /// all.
+    pub fn log_records_before(
+        &self,
+        recording: Option<Ulid>,
+        before: u64,
+        limit: u32,
+    ) -> Result<Vec<LogRow>, CatalogueError> {
+        self.read(|on| log::records_before(on, recording, before, limit))
+    }
+
+    /// Records in the log.
+    pub fn log_size(&self) -> Result<u64, CatalogueError> {
+        self.read(log::size)
+    }
+
+    /// Checkpoints of more than `after` records, in order.
+    pub fn checkpoints(&self, after: u64) -> Result<Vec<Issued>, CatalogueError> {
+        self.read(|on| log::checkpoints(on, after))
+    }
+
+    /// The last checkpoint that was issued.
+    pub fn newest_checkpoint(&self) -> Result<Option<Issued>, CatalogueError> {
+        self.read(log::newest_checkpoint)
+    }
+
+    /// The signed note of the log's end.
+    pub fn log_head(&self) -> Result<Option<String>, CatalogueError> {
+        self.read(log::head_note)
     }
 
     /// What the archive was born with.
@@ -142,14 +276,19 @@ impl Catalogue {
     /// this returns. A call that is in already is left as it is.
     pub fn archive(&self, call: Call, sealed: Sealed) -> Result<Archived, CatalogueError> {
         let day = self.day_of(&call);
-        match self.writer.apply(Change::Archive {
+        let change = Change::Archive {
             call: Box::new(call),
             day,
             sealed,
-        })? {
-            Answer::Archived(archived) => Ok(archived),
-            Answer::Designated(_) | Answer::Done => Err(CatalogueError::Closed),
+        };
+        let Answer::Archived(archived) = self.writer.apply(now(), change)? else {
+            return Err(CatalogueError::Closed);
+        };
+        if let Archived::New(recording) = &archived {
+            let number = recording.number;
+            self.announce(News { number, day });
         }
+        Ok(archived)
     }
 
     /// Enters many calls whose objects are durable, all or none of them, in one commit: for an import,
@@ -163,7 +302,9 @@ impl Catalogue {
             (call, day, sealed)
         };
         let calls = calls.into_iter().map(dated).collect();
-        self.writer.apply(Change::ArchiveMany { calls }).map(drop)
+        self.writer
+            .apply(now(), Change::ArchiveMany { calls })
+            .map(drop)
     }
 
     /// The office's day on which `call` began.
@@ -174,11 +315,14 @@ impl Catalogue {
 
     /// Makes `number` known, so that its directory is there before its first call.
     pub fn designate(&self, number: &str) -> Result<NumberId, CatalogueError> {
-        match self.writer.apply(Change::Designate {
-            number: number.to_owned(),
-        })? {
+        match self.writer.apply(
+            now(),
+            Change::Designate {
+                number: number.to_owned(),
+            },
+        )? {
             Answer::Designated(id) => Ok(id),
-            Answer::Archived(_) | Answer::Done => Err(CatalogueError::Closed),
+            _ => Err(CatalogueError::Closed),
         }
     }
 
@@ -190,17 +334,20 @@ impl Catalogue {
         content: String,
     ) -> Result<(), CatalogueError> {
         self.writer
-            .apply(Change::Find {
-                path,
-                found_at,
-                content,
-            })
+            .apply(
+                now(),
+                Change::Find {
+                    path,
+                    found_at,
+                    content,
+                },
+            )
             .map(drop)
     }
 
     /// Nothing is wrong with the file at `path` any more.
     pub fn remove_finding(&self, path: String) -> Result<(), CatalogueError> {
-        self.writer.apply(Change::Mend { path }).map(drop)
+        self.writer.apply(now(), Change::Mend { path }).map(drop)
     }
 
     /// What is wrong with files: when it was found (nanoseconds since 1970), and what was entered.
@@ -212,10 +359,13 @@ impl Catalogue {
     pub fn set_scrubbed(&self, up_to: Option<Key>) -> Result<(), CatalogueError> {
         let value = up_to.map_or_else(String::new, |key| key.to_i64().to_string());
         self.writer
-            .apply(Change::Set {
-                name: SCRUBBED,
-                value,
-            })
+            .apply(
+                now(),
+                Change::Set {
+                    name: SCRUBBED,
+                    value,
+                },
+            )
             .map(drop)
     }
 
@@ -334,4 +484,4 @@ fn open(path: &Path, more: OpenFlags) -> Result<Connection, CatalogueError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -22,6 +22,8 @@ pub struct Number {
 pub struct Filter {
     /// The designated number.
     pub number: Option<NumberId>,
+    /// Only these numbers, where not all may be seen.
+    pub among: Option<Vec<NumberId>>,
     /// Start, milliseconds since 1970.
     pub start: Option<Range<i64>>,
     /// The other party's number, or its beginning.
@@ -181,10 +183,14 @@ pub(super) fn find(
     filter: &Filter,
     limit: u32,
 ) -> Result<Vec<Recording>, CatalogueError> {
-    let mut conditions = vec!["1"];
+    let mut conditions = vec!["1".to_owned()];
     let mut values: Vec<Value> = Vec::new();
-    let mut ask = |condition, value: Value| {
-        conditions.push(condition);
+    if let Some(among) = &filter.among {
+        let ids: Vec<String> = among.iter().map(|number| number.0.to_string()).collect();
+        conditions.push(format!("number IN ({})", ids.join(", ")));
+    }
+    let mut ask = |condition: &str, value: Value| {
+        conditions.push(condition.to_owned());
         values.push(value);
     };
     if let Some(id) = filter.id {

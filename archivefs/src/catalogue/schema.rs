@@ -5,7 +5,7 @@ use super::CatalogueError;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 /// One step for each version of the schema, in order; a released step is never changed.
-const STEPS: [&str; 1] = [
+const STEPS: [&str; 2] = [
     // `recording.key` is the start in milliseconds and a tie-break (see `Key`), so that a stretch of
     // time is a range of the table itself. Every index ends in the key by itself, because the key is the
     // row's id. What no question asks about stands together in `recording.facts` (see `row`): a day of
@@ -53,17 +53,46 @@ const STEPS: [&str; 1] = [
         content   TEXT NOT NULL
     ) STRICT, WITHOUT ROWID;
     ",
+    // The audit log (`crate::audit`): `log.record` holds the chained bytes, `log.private` what is hidden
+    // behind their commitment, until it is erased; `log.recording` is a copy out of the record, for
+    // questions. `log_head` is one row: the state of the chain, and its signed checkpoint, replaced with
+    // every commit. `checkpoint` keeps those that were given to the outside.
+    "
+    CREATE TABLE log (
+        seq       INTEGER PRIMARY KEY,
+        recording BLOB,
+        record    BLOB NOT NULL,
+        private   BLOB
+    ) STRICT;
+    CREATE INDEX log_of_recording ON log (recording) WHERE recording IS NOT NULL;
+
+    CREATE TABLE log_head (
+        only  INTEGER PRIMARY KEY CHECK (only = 0),
+        chain BLOB NOT NULL,
+        note  TEXT NOT NULL
+    ) STRICT;
+
+    CREATE TABLE checkpoint (
+        size INTEGER PRIMARY KEY,
+        at   INTEGER NOT NULL,
+        note TEXT NOT NULL
+    ) STRICT;
+    ",
 ];
+
+/// Steps that have been taken; refuses a database that a newer program has written.
+pub(super) fn version(connection: &Connection) -> Result<usize, CatalogueError> {
+    let found: usize = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let known = STEPS.len();
+    if found > known {
+        return Err(CatalogueError::Future { found, known });
+    }
+    Ok(found)
+}
 
 /// Brings the database up to date; refuses one that a newer program has written.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), CatalogueError> {
-    let found: usize = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    if found > STEPS.len() {
-        return Err(CatalogueError::Future {
-            found,
-            known: STEPS.len(),
-        });
-    }
+    let found = version(connection)?;
     for (done, step) in STEPS.iter().enumerate().skip(found) {
         let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
         transaction.execute_batch(step)?;

@@ -4,6 +4,11 @@ use super::*;
 use crate::store::tests::call;
 use tsuwaroku_spool::record::Encoding;
 
+/// Keys for the log of a test.
+pub(crate) fn signers() -> Vec<Signer> {
+    vec![Signer::new("tsuwaroku/test", [7; 32]).unwrap()]
+}
+
 fn catalogue() -> (tempfile::TempDir, Catalogue) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("catalogue.sqlite");
@@ -12,7 +17,7 @@ fn catalogue() -> (tempfile::TempDir, Catalogue) {
         time_zone: Tz::Asia__Tokyo,
     };
     Catalogue::init(&path, birth).unwrap();
-    let catalogue = Catalogue::open(&path).unwrap();
+    let catalogue = Catalogue::open(&path, signers()).unwrap();
     (folder, catalogue)
 }
 
@@ -42,7 +47,7 @@ fn what_is_archived_is_found_again_after_a_restart() {
         panic!("it is new");
     };
     drop(catalogue);
-    let catalogue = Catalogue::open(&folder.path().join("catalogue.sqlite")).unwrap();
+    let catalogue = Catalogue::open(&folder.path().join("catalogue.sqlite"), signers()).unwrap();
     assert_eq!(catalogue.by_id(call.id).unwrap().as_ref(), Some(&*there));
     assert_eq!(catalogue.by_key(there.key).unwrap().as_ref(), Some(&*there));
     let day = Day::new(2026, 11, 23).unwrap();
@@ -214,9 +219,9 @@ fn a_newer_schema_is_refused_and_a_missing_archive_is_named() {
         .unwrap()
         .pragma_update(None, "user_version", 99)
         .unwrap();
-    let error = Catalogue::open(&path).unwrap_err().to_string();
+    let error = Catalogue::open(&path, signers()).unwrap_err().to_string();
     assert!(error.contains("schema 99"), "{error}");
-    let error = Catalogue::open(&folder.path().join("other"))
+    let error = Catalogue::open(&folder.path().join("other"), signers())
         .unwrap_err()
         .to_string();
     assert!(error.contains("tsuwaroku init"), "{error}");

@@ -1,16 +1,31 @@
 //! The single writer: one thread and one connection through which every change goes, and whose
 //! callers are answered after their change is durable. Changes that wait together are committed
-//! together, so that many callers share one fsync.
+//! together, so that many callers share one fsync. What the log says of a change is in the same
+//! transaction.
 
 use super::CatalogueError;
+use super::log::{Issued, Log};
 use super::read::{of_millisecond, of_number};
 use super::row::{Key, LONG_SUFFIX, NumberId, Recording};
+use crate::audit::{Draft, Event, Outcome as How, Signer};
 use crate::call::Call;
+use crate::crypto::hex;
 use crate::day::Day;
 use crate::store::Sealed;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// How long a record that nobody waits for may wait for others.
+const DEFERRAL: Duration = Duration::from_millis(200);
+/// How long the writer rests after a commit of such records has failed.
+const RETRY: Duration = Duration::from_secs(1);
+/// Records that nobody waits for and that cannot be written: more are not kept. Each is a closing, of
+/// which there are no more than openings, or a refusal.
+const MOST_DEFERRED: usize = 100_000;
 
 /// Changes in one commit at most: more would make the first of them wait without need.
 const MOST_IN_A_COMMIT: usize = 256;
@@ -41,6 +56,12 @@ pub(super) enum Change {
     },
     /// Nothing is wrong with it any more.
     Mend { path: String },
+    /// Something happened that changes nothing.
+    Log(Box<Draft>),
+    /// The log as it is shall be proved.
+    Checkpoint,
+    /// The log is signed by another key from now on.
+    RotateLogKey { signer: Arc<Signer>, by: Box<Draft> },
 }
 
 /// What became of a recording that was to enter the archive.
@@ -57,134 +78,336 @@ pub enum Archived {
 pub(super) enum Answer {
     Archived(Archived),
     Designated(NumberId),
+    Issued(Option<Issued>),
     Done,
 }
 
-type Reply = SyncSender<Result<Answer, CatalogueError>>;
+type Outcome = Result<Answer, CatalogueError>;
 
-/// The writer's thread.
+/// What is done with an outcome.
+type Then = Box<dyn FnOnce(Outcome) + Send>;
+
+/// An outcome, and what is to be done with it.
+type Answered = (Then, Outcome);
+
+/// Who hears of it when a change is durable, or is not to be.
+enum Reply {
+    /// A thread that waits.
+    Waiting(SyncSender<Outcome>),
+    /// What shall be done then, on the thread that answers.
+    Then(Then),
+    /// Nobody: the change is kept until it is durable.
+    Nobody,
+}
+
+struct Request {
+    /// When it was asked for, nanoseconds since 1970.
+    at: i64,
+    change: Change,
+    reply: Reply,
+}
+
+impl Request {
+    fn can_wait(&self) -> bool {
+        matches!(self.reply, Reply::Nobody)
+    }
+}
+
+/// The writer's threads.
 #[derive(Debug)]
 pub(super) struct Writer {
-    changes: Option<Sender<(Change, Reply)>>,
-    thread: Option<JoinHandle<()>>,
+    requests: Option<Sender<Request>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.change.fmt(f)
+    }
 }
 
 impl Writer {
-    pub fn start(connection: Connection) -> std::io::Result<Self> {
-        let (changes, waiting) = channel();
-        let thread = std::thread::Builder::new()
+    pub fn start(connection: Connection, log: Log) -> std::io::Result<Self> {
+        let (requests, waiting) = channel();
+        let (answers, given) = channel::<Answered>();
+        let run = Run {
+            connection,
+            log,
+            queue: VecDeque::new(),
+            answers,
+        };
+        let builder = || std::thread::Builder::new();
+        let writer = builder()
             .name("catalogue".into())
-            .spawn(move || run(connection, &waiting))?;
+            .spawn(move || run.serve(&waiting))?;
+        // Apart from the writer, which can commit the next batch meanwhile.
+        let answerer = builder().name("answers".into()).spawn(move || {
+            for (then, outcome) in given {
+                then(outcome);
+            }
+        })?;
         Ok(Self {
-            changes: Some(changes),
-            thread: Some(thread),
+            requests: Some(requests),
+            threads: vec![writer, answerer],
         })
     }
 
     /// Makes `change` durable.
-    pub fn apply(&self, change: Change) -> Result<Answer, CatalogueError> {
+    pub fn apply(&self, at: i64, change: Change) -> Outcome {
         let (reply, answer) = sync_channel(1);
-        let changes = self.changes.as_ref().ok_or(CatalogueError::Closed)?;
-        changes
-            .send((change, reply))
-            .map_err(|_| CatalogueError::Closed)?;
+        self.send(at, change, Reply::Waiting(reply))?;
         answer.recv().map_err(|_| CatalogueError::Closed)?
+    }
+
+    /// Makes `change` durable, and does `then`; also when it cannot.
+    pub fn apply_then(&self, at: i64, change: Change, then: impl FnOnce(Outcome) + Send + 'static) {
+        let request = Request {
+            at,
+            change,
+            reply: Reply::Then(Box::new(then)),
+        };
+        let unsent = match &self.requests {
+            Some(requests) => requests.send(request).err().map(|error| error.0),
+            None => Some(request),
+        };
+        if let Some(Request {
+            reply: Reply::Then(then),
+            ..
+        }) = unsent
+        {
+            then(Err(CatalogueError::Closed));
+        }
+    }
+
+    /// Makes `change` durable soon.
+    pub fn apply_later(&self, at: i64, change: Change) {
+        if self.send(at, change, Reply::Nobody).is_err() {
+            log::error!("the catalogue is closed: a record of the log is lost");
+        }
+    }
+
+    fn send(&self, at: i64, change: Change, reply: Reply) -> Result<(), CatalogueError> {
+        let requests = self.requests.as_ref().ok_or(CatalogueError::Closed)?;
+        requests
+            .send(Request { at, change, reply })
+            .map_err(|_| CatalogueError::Closed)
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        drop(self.changes.take());
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            log::error!("the catalogue's writer had stopped by a fault");
+        drop(self.requests.take());
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                log::error!("the catalogue's writer had stopped by a fault");
+            }
         }
     }
 }
 
-fn run(mut connection: Connection, waiting: &Receiver<(Change, Reply)>) {
-    while let Ok(first) = waiting.recv() {
-        let mut batch = vec![first];
-        batch.extend(waiting.try_iter().take(MOST_IN_A_COMMIT - 1));
-        commit(&mut connection, batch);
+/// The writer's thread.
+struct Run {
+    connection: Connection,
+    log: Log,
+    /// What is not durable yet, in the order in which it was asked for.
+    queue: VecDeque<Request>,
+    answers: Sender<Answered>,
+}
+
+impl Run {
+    fn serve(mut self, waiting: &Receiver<Request>) {
+        // When the queue is to be committed though nobody waits for it.
+        let mut due: Option<Instant> = None;
+        loop {
+            match next(waiting, due) {
+                Ok(first) => self.gather(first, waiting),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return self.finish(),
+            }
+            let now = Instant::now();
+            let urgent = !self.queue.iter().all(Request::can_wait);
+            let mut rest = DEFERRAL;
+            if (urgent || due.is_some_and(|due| due <= now)) && !self.commit() {
+                (due, rest) = (None, RETRY);
+            }
+            due = match (self.queue.is_empty(), due) {
+                (true, _) => None,
+                (false, Some(due)) if due > now => Some(due),
+                (false, _) => Some(now + rest),
+            };
+        }
+    }
+
+    fn gather(&mut self, first: Request, waiting: &Receiver<Request>) {
+        self.queue.push_back(first);
+        self.queue
+            .extend(waiting.try_iter().take(MOST_IN_A_COMMIT - 1));
+        while self.queue.len() > MOST_DEFERRED {
+            if let Some(lost) = self.queue.pop_back() {
+                log::error!("ALARM: the log cannot be written, and this is lost: {lost:?}");
+            }
+        }
+    }
+
+    fn finish(&mut self) {
+        if !self.queue.is_empty() && !self.commit() {
+            for lost in &self.queue {
+                log::error!("ALARM: the log cannot be written, and this is lost: {lost:?}");
+            }
+        }
+    }
+
+    /// One transaction for the queue, and only then the answers. A change that fails takes nobody with
+    /// it; a commit that fails takes all but those that can wait, which stay.
+    fn commit(&mut self) -> bool {
+        let before = self.log.clone();
+        let outcomes = in_one_transaction(&mut self.connection, &mut self.log, &self.queue);
+        let failure = outcomes.as_ref().err().map(ToString::to_string);
+        if let Some(failure) = &failure {
+            log::error!("the catalogue cannot be written: {failure}");
+            self.log = before;
+        }
+        let mut outcomes = outcomes.unwrap_or_default().into_iter();
+        let queue = std::mem::take(&mut self.queue);
+        for request in queue {
+            match (request.can_wait(), &failure) {
+                (true, Some(_)) => self.queue.push_back(request),
+                (_, None) => self.answer(request, outcomes.next()),
+                (false, Some(reason)) => {
+                    let error = CatalogueError::NotCommitted(reason.clone());
+                    self.answer(request, Some(Err(error)));
+                }
+            }
+        }
+        failure.is_none()
+    }
+
+    fn answer(&self, request: Request, outcome: Option<Outcome>) {
+        let outcome = outcome.unwrap_or(Err(CatalogueError::Closed));
+        match request.reply {
+            // A caller that has gone away needs no answer.
+            Reply::Waiting(caller) => drop(caller.send(outcome)),
+            Reply::Then(then) => drop(self.answers.send((then, outcome))),
+            Reply::Nobody => {}
+        }
     }
 }
 
-/// One transaction for the batch, and only then the answers. A change that fails takes nobody with
-/// it; a commit that fails takes all.
-fn commit(connection: &mut Connection, batch: Vec<(Change, Reply)>) {
-    let (changes, replies): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
-    let answers = in_one_transaction(connection, &changes).unwrap_or_else(|error| {
-        changes
-            .iter()
-            .map(|_| Err(CatalogueError::NotCommitted(error.to_string())))
-            .collect()
-    });
-    for (reply, answer) in replies.into_iter().zip(answers) {
-        // A caller that has gone away needs no answer.
-        let _ = reply.send(answer);
+/// The next request, or none until `due`.
+fn next(waiting: &Receiver<Request>, due: Option<Instant>) -> Result<Request, RecvTimeoutError> {
+    match due {
+        None => waiting.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        Some(due) => waiting.recv_timeout(due.saturating_duration_since(Instant::now())),
     }
 }
-
-type Answers = Vec<Result<Answer, CatalogueError>>;
 
 fn in_one_transaction(
     connection: &mut Connection,
-    changes: &[Change],
-) -> Result<Answers, rusqlite::Error> {
+    log: &mut Log,
+    queue: &VecDeque<Request>,
+) -> Result<Vec<Outcome>, CatalogueError> {
+    let size = log.size();
     let mut transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut answers = Vec::with_capacity(changes.len());
-    for change in changes {
+    let mut outcomes = Vec::with_capacity(queue.len());
+    for request in queue {
+        let before = log.clone();
         let mut savepoint = transaction.savepoint()?;
-        let answer = change.make(&savepoint);
-        if answer.is_err() {
+        let outcome = request.change.make(request.at, &savepoint, log);
+        if outcome.is_err() {
             savepoint.rollback()?;
+            *log = before;
         }
         savepoint.commit()?;
-        answers.push(answer);
+        match outcome {
+            // Only a disk can refuse a record.
+            Err(error) if request.can_wait() => return Err(error),
+            outcome => outcomes.push(outcome),
+        }
+    }
+    if log.size() > size {
+        log.put_head(&transaction)?;
     }
     transaction.commit()?;
-    Ok(answers)
+    Ok(outcomes)
 }
 
 impl Change {
-    fn make(&self, on: &Connection) -> Result<Answer, CatalogueError> {
+    /// Makes the change, and logs it.
+    fn make(&self, at: i64, on: &Connection, log: &mut Log) -> Outcome {
         match self {
             Self::Archive { call, day, sealed } => {
-                archive(on, call, *day, *sealed).map(Answer::Archived)
+                let archived = archive(on, call, *day, *sealed)?;
+                if let Archived::New(recording) = &archived {
+                    let draft = Draft::new(at, Event::Archived, How::Done)
+                        .on(recording.id)
+                        .of_number(&call.number)
+                        .with("sha256", hex(&sealed.wav_sha256));
+                    log.append(on, &draft)?;
+                }
+                Ok(Answer::Archived(archived))
             }
-            Self::ArchiveMany { calls } => archive_many(on, calls).map(|()| Answer::Done),
-            Self::Designate { number } => designate(on, number).map(Answer::Designated),
+            Self::ArchiveMany { calls } => {
+                archive_many(on, calls)?;
+                let draft = Draft::new(at, Event::Imported, How::Done);
+                log.append(on, &draft.with("recordings", calls.len()))?;
+                Ok(Answer::Done)
+            }
+            Self::Designate { number } => {
+                let (id, new) = designate(on, number)?;
+                if new {
+                    let draft = Draft::new(at, Event::Designated, How::Done);
+                    log.append(on, &draft.of_number(number))?;
+                }
+                Ok(Answer::Designated(id))
+            }
             Self::Set { name, value } => set(on, name, value).map(|()| Answer::Done),
             Self::Find {
                 path,
                 found_at,
                 content,
             } => {
-                on.prepare_cached(
-                    "INSERT INTO finding (path, found_at, content) VALUES (?1, ?2, ?3)
-                     ON CONFLICT DO UPDATE SET content = ?3",
-                )?
-                .execute(params![path, found_at, content])?;
+                let new = find(on, path, *found_at, content)?;
+                if new {
+                    let draft = Draft::new(at, Event::Finding, How::Failed);
+                    log.append(on, &draft.with("path", path).with("finding", content))?;
+                }
                 Ok(Answer::Done)
             }
             Self::Mend { path } => {
                 on.prepare_cached("DELETE FROM finding WHERE path = ?1")?
                     .execute([path])?;
+                let draft = Draft::new(at, Event::Mended, How::Done);
+                log.append(on, &draft.with("path", path))?;
                 Ok(Answer::Done)
             }
+            Self::Log(draft) => log.append(on, draft).map(|_| Answer::Done),
+            Self::Checkpoint => log.checkpoint(on, at).map(Answer::Issued),
+            Self::RotateLogKey { signer, by } => log.rotate(on, signer, by).map(Answer::Issued),
         }
     }
 }
 
-fn designate(on: &Connection, number: &str) -> Result<NumberId, CatalogueError> {
+/// Enters a finding, and answers whether it is a new one.
+fn find(on: &Connection, path: &str, found_at: i64, content: &str) -> Result<bool, CatalogueError> {
+    let known = on
+        .prepare_cached("SELECT 1 FROM finding WHERE path = ?1")?
+        .exists([path])?;
+    on.prepare_cached(
+        "INSERT INTO finding (path, found_at, content) VALUES (?1, ?2, ?3)
+         ON CONFLICT DO UPDATE SET content = ?3",
+    )?
+    .execute(params![path, found_at, content])?;
+    Ok(!known)
+}
+
+/// The id of `number`, and whether it is a new one.
+fn designate(on: &Connection, number: &str) -> Result<(NumberId, bool), CatalogueError> {
     let mut known = on.prepare_cached("SELECT id FROM number WHERE number = ?1")?;
     if let Some(id) = known.query_row([number], |row| row.get(0)).optional()? {
-        return Ok(NumberId(id));
+        return Ok((NumberId(id), false));
     }
     let mut new = on.prepare_cached("INSERT INTO number (number) VALUES (?1) RETURNING id")?;
-    Ok(NumberId(new.query_row([number], |row| row.get(0))?))
+    Ok((NumberId(new.query_row([number], |row| row.get(0))?), true))
 }
 
 fn archive(
@@ -197,7 +420,7 @@ fn archive(
     if let Some(there) = beside.iter().find(|recording| recording.id == call.id) {
         return Ok(Archived::Already(Box::new(there.clone())));
     }
-    let number = designate(on, &call.number)?;
+    let (number, _) = designate(on, &call.number)?;
     let mut recording = Recording::of(call, number, sealed);
     recording.key = free_key(&beside, recording.key);
     if name_is_taken(on, &recording)? {

@@ -3,12 +3,18 @@
 use super::api::{
     self, FindRequest, FindResponse, Found, Problem, Status, VerifyEvent, VerifyRequest,
 };
+use crate::accounts::Accounts;
+use crate::audit::{Draft, Event as Logged, Outcome, Who};
 use crate::call::time_of;
-use crate::catalogue::{Catalogue, Filter, Recording};
+use crate::catalogue::{Catalogue, Filter, Number, Recording};
+use crate::checkpoints::Checkpoints;
+use crate::clock::now;
 use crate::day::Day;
 use crate::findings::Findings;
+use crate::fs::Owners;
 use crate::ingest;
 use crate::keys::KeyStatus;
+use crate::rights::{Action, Actor, Denied, Rights};
 use crate::vault::Vault;
 use crate::verify::{self, Event};
 use crate::views::{Tree, file_name, top_name};
@@ -46,8 +52,14 @@ pub struct Device {
     pub mounted: Arc<AtomicBool>,
     /// When the daemon was started.
     pub since: DateTime<Utc>,
-    /// The daemon's account.
-    pub own: u32,
+    /// Who may do what.
+    pub rights: Arc<Rights>,
+    /// Who an account is.
+    pub accounts: Arc<Accounts>,
+    /// The groups that may read each line.
+    pub owners: Owners,
+    /// The log's checkpoints.
+    pub checkpoints: Arc<Checkpoints>,
 }
 
 impl Device {
@@ -101,14 +113,44 @@ impl Device {
         })
     }
 
-    /// A page of recordings.
-    pub(super) fn find(&self, request: &FindRequest) -> Result<FindResponse, Problem> {
-        let numbers: HashMap<_, _> = self
-            .catalogue
-            .numbers()?
+    /// Logs that `actor` asked for `action`, and what came of it. Looking at the device's state is no
+    /// operation, unless it was refused; a search has a record of its own.
+    pub(super) fn log_asked(&self, actor: &Actor, action: Action, asked: &Result<(), Denied>) {
+        let draft = |how| Draft::new(now(), Logged::Control, how).by(who(actor));
+        match asked {
+            Ok(()) if matches!(action, Action::Status | Action::Keys | Action::Find) => {}
+            Ok(()) => {
+                let draft = draft(Outcome::Done).with("action", action.word());
+                self.catalogue.log_later(draft);
+            }
+            Err(reason) => {
+                let draft = draft(Outcome::Refused).with("action", action.word());
+                self.catalogue.log_later(draft.with("reason", reason));
+            }
+        }
+    }
+
+    /// A page of recordings, of the lines that `actor` may list; the search is logged before it is
+    /// answered.
+    pub(super) fn find(
+        &self,
+        actor: &Actor,
+        request: &FindRequest,
+    ) -> Result<FindResponse, Problem> {
+        let all = self.catalogue.numbers()?;
+        let lines = all.len();
+        let may_list = |number: &Number| {
+            let group = self.owners.readers.get(&number.number);
+            let group = group.copied().unwrap_or(self.owners.gid);
+            let may = self.rights.may(&actor.account, Action::List, Some(group));
+            may.is_ok()
+        };
+        let numbers: HashMap<_, _> = all
             .into_iter()
+            .filter(may_list)
             .map(|n| (n.id, n.number))
             .collect();
+        self.catalogue.log(search(actor, request))?;
         let number = match &request.number {
             None => None,
             Some(wanted) => Some(
@@ -117,8 +159,11 @@ impl Device {
                     .find(|(_, number)| *number == wanted)
                     .map_or_else(
                         || {
-                            let detail =
-                                format!("'{}' was never designated", wanted.escape_default());
+                            let wanted = wanted.escape_default();
+                            let detail = format!(
+                                "'{wanted}' was never designated, or {} may not list it",
+                                actor.account.name
+                            );
                             let advice = "see the table of numbers: tsuwaroku config show";
                             Err(Problem::new(
                                 StatusCode::NOT_FOUND,
@@ -137,6 +182,7 @@ impl Device {
             .clamp(1, api::MOST_FOUND);
         let filter = Filter {
             number,
+            among: (numbers.len() < lines).then(|| numbers.keys().copied().collect()),
             start: span(request.from, request.to),
             other_party: request.other_party.clone(),
             length: lengths(request.min_seconds, request.max_seconds)?,
@@ -271,6 +317,25 @@ impl Device {
             )
         })
     }
+}
+
+/// Who asks, as the log says it.
+pub(super) fn who(actor: &Actor) -> Who {
+    Who {
+        uid: actor.account.uid,
+        gid: actor.gid,
+        name: actor.account.name.clone(),
+        pid: actor.pid,
+        exe: None,
+    }
+}
+
+/// The record of a search. What was searched for may be somebody's number.
+fn search(actor: &Actor, request: &FindRequest) -> Draft {
+    let words = serde_json::to_string(request).expect("a request is plain data");
+    Draft::new(now(), Logged::Find, Outcome::Done)
+        .by(who(actor))
+        .hidden("search", words)
 }
 
 fn span(from: Option<DateTime<Utc>>, to: Option<DateTime<Utc>>) -> Option<std::ops::Range<i64>> {

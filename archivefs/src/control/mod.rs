@@ -8,7 +8,6 @@
 //! * [`service`]: the daemon's side of the socket.
 //! * [`client`]: the command's side.
 
-pub mod actor;
 pub mod api;
 pub mod client;
 pub mod device;

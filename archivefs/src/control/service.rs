@@ -1,10 +1,11 @@
 //! The daemon's side of the control socket. Knows HTTP and rights; what it answers comes from the
 //! modules below. Sizes, times and numbers of requests are bounded.
 
-use super::actor::{Action, Actor, may};
 use super::api::{self, FindRequest, FindResponse, Problem, Status, VerifyEvent, VerifyRequest};
 use super::device::Device;
+use crate::accounts::Account;
 use crate::keys::KeyStatus;
+use crate::rights::{Action, Actor};
 use axum::body::Body;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Extension, FromRequest, FromRequestParts, Query, State};
@@ -17,7 +18,7 @@ use hyper_util::service::TowerToHyperService;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::StreamExt;
@@ -62,7 +63,12 @@ async fn connection(
     device: Arc<Device>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let peer = stream.peer_cred()?;
-    let actor = Actor::new(peer.uid(), peer.gid(), peer.pid());
+    let actor = Actor {
+        // The name service may have to be asked.
+        account: blocking_account(&device, peer.uid()).await?,
+        gid: peer.gid(),
+        pid: peer.pid().and_then(|pid| u32::try_from(pid).ok()),
+    };
     let service = TowerToHyperService::new(router(device).layer(Extension(actor)));
     hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -179,13 +185,17 @@ async fn as_problem(response: Response) -> Response {
     }
 }
 
+async fn blocking_account(device: &Arc<Device>, uid: u32) -> io::Result<Arc<Account>> {
+    let device = device.clone();
+    let known = move || device.accounts.get(uid, Instant::now());
+    Ok(tokio::task::spawn_blocking(known).await?)
+}
+
 fn allow(actor: &Actor, action: Action, device: &Device) -> Result<(), Problem> {
-    may(actor, action, &device.config.roles, device.own).map_err(|reason| {
-        log::warn!(
-            "{action:?} refused: {reason} (uid {}, pid {:?})",
-            actor.uid,
-            actor.pid
-        );
+    let asked = device.rights.may(&actor.account, action, None);
+    device.log_asked(actor, action, &asked);
+    asked.map_err(|reason| {
+        let reason = format!("{}: {reason}", actor.account.name);
         let advice = "ask the device manager to enter the account under [roles]";
         Problem::new(StatusCode::FORBIDDEN, "not-allowed", reason, advice)
     })
@@ -223,8 +233,7 @@ async fn find(
     Understood(Query(request)): Understood<Query<FindRequest>>,
 ) -> Result<Json<FindResponse>, Problem> {
     allow(&actor, Action::Find, &device)?;
-    log::info!("{} (uid {}) searches: {request:?}", actor.name, actor.uid);
-    blocking(move || device.find(&request).map(Json)).await
+    blocking(move || device.find(&actor, &request).map(Json)).await
 }
 
 async fn keys(
@@ -241,7 +250,6 @@ async fn verify(
     Understood(Json(request)): Understood<Json<VerifyRequest>>,
 ) -> Result<Response, Problem> {
     allow(&actor, Action::Verify, &device)?;
-    log::info!("{} (uid {}) verifies: {request:?}", actor.name, actor.uid);
     let filter = device.verify_filter(&request)?;
     let (events, waiting) = mpsc::channel::<VerifyEvent>(64);
     tokio::task::spawn_blocking(move || device.verify(&filter, request.metadata, &events));

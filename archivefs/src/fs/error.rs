@@ -2,6 +2,7 @@
 //! decision.
 
 use crate::catalogue::CatalogueError;
+use crate::rights::Denied;
 use crate::store::StoreError;
 use crate::vault::VaultError;
 use nix::errno::Errno;
@@ -29,6 +30,15 @@ pub enum FsError {
     /// Whoever asks: nothing can be changed through the mount (R5.2).
     #[error("the archive is read-only")]
     ReadOnly,
+    /// Whoever asks has no right to it.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// The disk has not answered in time.
+    #[error("the disk of the tier does not answer")]
+    Late,
+    /// The access cannot be logged, so it does not take place (R3.2).
+    #[error("the access cannot be logged, so it is refused: {0}")]
+    NotLogged(CatalogueError),
     /// The object is whole, but it is not what the catalogue holds under this identity.
     #[error("the object of {0} is not the recording that was archived: run tsuwaroku verify")]
     NotTheRecording(Ulid),
@@ -53,6 +63,8 @@ impl FsError {
             Self::NoAttribute => Errno::ENODATA,
             Self::BadHandle => Errno::EBADF,
             Self::ReadOnly => Errno::EROFS,
+            Self::Denied(_) => Errno::EACCES,
+            Self::Late | Self::NotLogged(_) => Errno::EIO,
             Self::NotTheRecording(_) | Self::Catalogue(_) | Self::Vault(_) | Self::Store(_) => {
                 Errno::EIO
             }

@@ -1,22 +1,22 @@
 //! The kernel's requests, handed to [`ArchiveFs`]: the only file that names the FUSE crate. Each
 //! function translates; decisions are made elsewhere.
 
-use super::{ArchiveFs, Attributes, Entry, FsError, Reader};
+use super::{Attributes, Caller, FsError, Gate};
 use crate::views::{Node, Tree, inode_of, node_of};
 use fuser::{
-    BackgroundSession, Config, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags,
-    Generation, INodeNo, InitFlags, KernelConfig, LockOwner, MountOption, OpenFlags, ReplyAttr,
-    ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs,
-    ReplyXattr, Request, Session, SessionACL,
+    BackgroundSession, BsdFileFlags, Config, Errno, FileAttr, FileHandle, FileType, Filesystem,
+    FopenFlags, Generation, INodeNo, InitFlags, IoctlFlags, KernelConfig, LockOwner, MountOption,
+    Notifier, OpenAccMode, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
+    ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyOpen, ReplyStatfs,
+    ReplyWrite, ReplyXattr, Request, Session, SessionACL, TimeOrNow, WriteFlags,
 };
+use nix::fcntl::OFlag;
 use nix::mount::{MntFlags, umount2};
-use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 use thiserror::Error;
 
 /// How long the kernel may believe an entry and its attributes: what is shown never changes, and
@@ -25,6 +25,10 @@ const LIFETIME: Duration = Duration::from_secs(3600);
 
 /// Threads that answer requests.
 const THREADS: usize = 4;
+
+/// The ioctls that change a file's flags: `FS_IOC_SETFLAGS` and `FS_IOC_FSSETXATTR` of linux/fs.h, the
+/// former also as 32-bit programs number it.
+const SETTING_IOCTLS: [u32; 3] = [0x4008_6602, 0x4004_6602, 0x401c_5820];
 
 /// What the source of the mount is called in /proc/mounts.
 const SOURCE: &str = "tsuwaroku";
@@ -54,13 +58,14 @@ pub enum MountError {
 #[derive(Debug)]
 pub struct Mount {
     session: Option<BackgroundSession>,
+    gate: Arc<Gate>,
     path: PathBuf,
 }
 
 impl Mount {
-    /// Mounts `fs` at `path`, which is made if it is missing. What a killed daemon left there is
+    /// Mounts what `gate` shows at `path`, which is made if it is missing. What a killed daemon left there is
     /// unmounted first.
-    pub fn new(fs: ArchiveFs, path: &Path) -> Result<Self, MountError> {
+    pub fn new(gate: Arc<Gate>, path: &Path) -> Result<Self, MountError> {
         let point = |error| MountError::Point {
             path: path.to_owned(),
             error,
@@ -76,7 +81,6 @@ impl Mount {
         }
         let mut config = Config::default();
         config.mount_options = vec![
-            MountOption::RO,
             MountOption::DefaultPermissions,
             MountOption::NoDev,
             MountOption::NoSuid,
@@ -85,15 +89,12 @@ impl Mount {
         ];
         config.acl = SessionACL::All;
         config.n_threads = Some(THREADS);
-        let adapter = Adapter {
-            fs,
-            files: Table::default(),
-            folders: Table::default(),
-        };
+        let adapter = Adapter { gate: gate.clone() };
         let session = Session::new(adapter, path, &config).map_err(refused)?;
         let session = Some(session.spawn().map_err(refused)?);
         Ok(Self {
             session,
+            gate,
             path: path.to_owned(),
         })
     }
@@ -101,6 +102,12 @@ impl Mount {
     /// Where it is mounted.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Tells the kernel what it must forget.
+    pub fn announcer(&self) -> Option<Announcer> {
+        let session = self.session.as_ref()?;
+        Some(Announcer(session.notifier()))
     }
 
     /// Whether requests are still answered: not after somebody else has unmounted it.
@@ -127,6 +134,24 @@ impl Drop for Mount {
         {
             log::warn!("{}: {error} at the end of the mount", self.path.display());
         }
+        self.gate.close_all();
+    }
+}
+
+/// Tells the kernel what it must forget. Never from a thread that answers requests: the kernel waits
+/// for requests that are under way.
+#[derive(Debug, Clone)]
+pub struct Announcer(Notifier);
+
+impl Announcer {
+    /// The listing of `folder` is another one.
+    pub fn listing_changed(&self, folder: Node) {
+        match self.0.inval_inode(INodeNo(inode_of(folder)), 0, 0) {
+            // A directory that the kernel does not know needs no announcement.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => log::debug!("the kernel is not told of {folder:?}: {error}"),
+            Ok(()) => {}
+        }
     }
 }
 
@@ -141,48 +166,8 @@ fn clear_stale(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Handles that were given out.
-struct Table<T> {
-    next: AtomicU64,
-    open: Mutex<HashMap<u64, Arc<T>>>,
-}
-
-impl<T> Default for Table<T> {
-    fn default() -> Self {
-        Self {
-            next: AtomicU64::new(1),
-            open: Mutex::default(),
-        }
-    }
-}
-
-impl<T> Table<T> {
-    fn add(&self, value: T) -> FileHandle {
-        let handle = self.next.fetch_add(1, Ordering::Relaxed);
-        self.lock().insert(handle, Arc::new(value));
-        FileHandle(handle)
-    }
-
-    fn get(&self, handle: FileHandle) -> Result<Arc<T>, FsError> {
-        self.lock()
-            .get(&handle.0)
-            .cloned()
-            .ok_or(FsError::BadHandle)
-    }
-
-    fn remove(&self, handle: FileHandle) {
-        self.lock().remove(&handle.0);
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<T>>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 struct Adapter {
-    fs: ArchiveFs,
-    files: Table<Reader>,
-    folders: Table<Vec<Entry>>,
+    gate: Arc<Gate>,
 }
 
 impl Adapter {
@@ -199,7 +184,7 @@ impl Adapter {
             kind,
             perm: attributes.mode,
             nlink: attributes.links,
-            uid: self.fs.uid(),
+            uid: self.gate.fs().uid(),
             gid: attributes.gid,
             rdev: 0,
             blksize: 128 * 1024,
@@ -207,21 +192,18 @@ impl Adapter {
         }
     }
 
-    /// A listing with the two names that every directory has.
-    fn listing(&self, node: Node) -> Result<Vec<Entry>, FsError> {
-        let parent = match node {
-            Node::Folder(folder) => folder.parent(),
-            Node::Root | Node::File(_) => Node::Root,
-        };
-        let dots = [(".", node), ("..", parent)].map(|(name, node)| {
-            Ok(Entry {
-                name: name.to_owned(),
-                attributes: self.fs.attributes(node)?,
-            })
-        });
-        let mut entries = dots.into_iter().collect::<Result<Vec<_>, FsError>>()?;
-        entries.extend(self.fs.list(node)?);
-        Ok(entries)
+    /// Refuses to change `inode`, or `name` in it.
+    fn refuse(&self, request: &Request, what: &str, inode: INodeNo, name: Option<&OsStr>) -> Errno {
+        let node = node(inode).ok();
+        errno(&self.gate.refuse(caller(request), what, node, name), what)
+    }
+}
+
+fn caller(request: &Request) -> Caller {
+    Caller {
+        uid: request.uid(),
+        gid: request.gid(),
+        pid: request.pid(),
     }
 }
 
@@ -249,6 +231,13 @@ impl Filesystem for Adapter {
         // Listing with attributes saves a request a file; old kernels do without.
         let _ = config.add_capabilities(InitFlags::FUSE_DO_READDIRPLUS);
         let _ = config.add_capabilities(InitFlags::FUSE_PARALLEL_DIROPS);
+        // A file server may come with a node's number only.
+        let _ = config.add_capabilities(InitFlags::FUSE_EXPORT_SUPPORT);
+        // See `acl`: without it, attempts of ordinary accounts to write fail with EACCES in the
+        // kernel, and are not logged.
+        if config.add_capabilities(InitFlags::FUSE_POSIX_ACL).is_err() {
+            log::warn!("this kernel refuses attempts to write by itself: they are not all logged");
+        }
         let _ = config.set_max_background(64);
         Ok(())
     }
@@ -256,7 +245,8 @@ impl Filesystem for Adapter {
     fn lookup(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         // No name of ours is anything but UTF-8.
         let found = node(parent).and_then(|parent| {
-            self.fs
+            self.gate
+                .fs()
                 .look_up(parent, name.to_str().ok_or(FsError::NotFound)?)
         });
         match found {
@@ -266,22 +256,30 @@ impl Filesystem for Adapter {
     }
 
     fn getattr(&self, _: &Request, inode: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
-        match node(inode).and_then(|node| self.fs.attributes(node)) {
+        match node(inode).and_then(|node| self.gate.fs().attributes(node)) {
             Ok(found) => reply.attr(&LIFETIME, &self.stat(&found)),
             Err(error) => reply.error(errno(&error, "stat")),
         }
     }
 
-    fn open(&self, _: &Request, inode: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        let opened = match flags.acc_mode() {
-            fuser::OpenAccMode::O_RDONLY => node(inode).and_then(|node| self.fs.open(node)),
-            _ => Err(FsError::ReadOnly),
-        };
-        match opened {
-            // The content of a recording never changes, so the page cache stays good.
-            Ok(reader) => reply.opened(self.files.add(reader), FopenFlags::FOPEN_KEEP_CACHE),
-            Err(error) => reply.error(errno(&error, "open")),
+    fn open(&self, request: &Request, inode: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        if flags.acc_mode() != OpenAccMode::O_RDONLY || flags.0 & OFlag::O_TRUNC.bits() != 0 {
+            return reply.error(self.refuse(request, "open for writing", inode, None));
         }
+        let node = match node(inode) {
+            Ok(node) => node,
+            Err(error) => return reply.error(errno(&error, "open")),
+        };
+        self.gate
+            .open(caller(request), node, |opened| match opened {
+                // The content of a recording never changes, so the page cache stays good; and there is
+                // nothing to flush.
+                Ok(handle) => reply.opened(
+                    FileHandle(handle),
+                    FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_NOFLUSH,
+                ),
+                Err(error) => reply.error(errno(&error, "open")),
+            });
     }
 
     fn read(
@@ -295,11 +293,11 @@ impl Filesystem for Adapter {
         _: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        let reader = self.files.get(handle);
-        match reader.and_then(|reader| Ok(reader.read(offset, size as usize)?)) {
-            Ok(bytes) => reply.data(&bytes),
-            Err(error) => reply.error(errno(&error, "read")),
-        }
+        self.gate
+            .read(handle.0, offset, size as usize, |read| match read {
+                Ok(bytes) => reply.data(&bytes),
+                Err(error) => reply.error(errno(&error, "read")),
+            });
     }
 
     fn release(
@@ -312,13 +310,18 @@ impl Filesystem for Adapter {
         _: bool,
         reply: ReplyEmpty,
     ) {
-        self.files.remove(handle);
+        self.gate.release(handle.0);
         reply.ok();
     }
 
-    fn opendir(&self, _: &Request, inode: INodeNo, _: OpenFlags, reply: ReplyOpen) {
-        match node(inode).and_then(|node| self.listing(node)) {
-            Ok(entries) => reply.opened(self.folders.add(entries), FopenFlags::empty()),
+    fn opendir(&self, request: &Request, inode: INodeNo, _: OpenFlags, reply: ReplyOpen) {
+        let opened = node(inode).and_then(|node| self.gate.open_folder(caller(request), node));
+        match opened {
+            // The kernel may keep the listing: it is told when a recording comes in.
+            Ok(handle) => reply.opened(
+                FileHandle(handle),
+                FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_CACHE_DIR,
+            ),
             Err(error) => reply.error(errno(&error, "opendir")),
         }
     }
@@ -331,7 +334,7 @@ impl Filesystem for Adapter {
         offset: u64,
         mut reply: ReplyDirectory,
     ) {
-        let entries = match self.folders.get(handle) {
+        let entries = match self.gate.folder(handle.0) {
             Ok(entries) => entries,
             Err(error) => return reply.error(errno(&error, "readdir")),
         };
@@ -352,7 +355,7 @@ impl Filesystem for Adapter {
         offset: u64,
         mut reply: ReplyDirectoryPlus,
     ) {
-        let entries = match self.folders.get(handle) {
+        let entries = match self.gate.folder(handle.0) {
             Ok(entries) => entries,
             Err(error) => return reply.error(errno(&error, "readdir")),
         };
@@ -373,13 +376,13 @@ impl Filesystem for Adapter {
         _: OpenFlags,
         reply: ReplyEmpty,
     ) {
-        self.folders.remove(handle);
+        self.gate.release_folder(handle.0);
         reply.ok();
     }
 
     fn statfs(&self, _: &Request, _: INodeNo, reply: ReplyStatfs) {
         const BLOCK: u32 = 4096;
-        match self.fs.totals() {
+        match self.gate.fs().totals() {
             Ok((bytes, files)) => {
                 let blocks = bytes.div_ceil(u64::from(BLOCK));
                 let files = files + Tree::ALL.len() as u64;
@@ -391,7 +394,8 @@ impl Filesystem for Adapter {
 
     fn getxattr(&self, _: &Request, inode: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
         let value = node(inode).and_then(|node| {
-            self.fs
+            self.gate
+                .fs()
                 .xattr(node, name.to_str().ok_or(FsError::NoAttribute)?)
         });
         match value {
@@ -403,7 +407,7 @@ impl Filesystem for Adapter {
     fn listxattr(&self, _: &Request, inode: INodeNo, size: u32, reply: ReplyXattr) {
         match node(inode) {
             Ok(node) => {
-                let names = self.fs.xattrs(node).iter();
+                let names = self.gate.fs().xattrs(node).iter();
                 let list: Vec<u8> = names
                     .flat_map(|name| name.bytes().chain(std::iter::once(0)))
                     .collect();
@@ -411,6 +415,169 @@ impl Filesystem for Adapter {
             }
             Err(error) => reply.error(errno(&error, "listxattr")),
         }
+    }
+
+    fn setattr(
+        &self,
+        request: &Request,
+        inode: INodeNo,
+        mode: Option<u32>,
+        uid: Option<u32>,
+        gid: Option<u32>,
+        size: Option<u64>,
+        _: Option<TimeOrNow>,
+        _: Option<TimeOrNow>,
+        _: Option<SystemTime>,
+        _: Option<FileHandle>,
+        _: Option<SystemTime>,
+        _: Option<SystemTime>,
+        _: Option<SystemTime>,
+        _: Option<BsdFileFlags>,
+        reply: ReplyAttr,
+    ) {
+        let what = match (size, mode, uid.or(gid)) {
+            (Some(_), _, _) => "truncate",
+            (None, Some(_), _) => "chmod",
+            (None, None, Some(_)) => "chown",
+            (None, None, None) => "utimens",
+        };
+        reply.error(self.refuse(request, what, inode, None));
+    }
+
+    fn mknod(
+        &self,
+        request: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        _: u32,
+        _: u32,
+        _: u32,
+        reply: ReplyEntry,
+    ) {
+        reply.error(self.refuse(request, "mknod", parent, Some(name)));
+    }
+
+    fn mkdir(
+        &self,
+        request: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        _: u32,
+        _: u32,
+        reply: ReplyEntry,
+    ) {
+        reply.error(self.refuse(request, "mkdir", parent, Some(name)));
+    }
+
+    fn unlink(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        reply.error(self.refuse(request, "unlink", parent, Some(name)));
+    }
+
+    fn rmdir(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        reply.error(self.refuse(request, "rmdir", parent, Some(name)));
+    }
+
+    fn symlink(
+        &self,
+        request: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        _: &Path,
+        reply: ReplyEntry,
+    ) {
+        reply.error(self.refuse(request, "symlink", parent, Some(name)));
+    }
+
+    fn rename(
+        &self,
+        request: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        _: INodeNo,
+        _: &OsStr,
+        _: RenameFlags,
+        reply: ReplyEmpty,
+    ) {
+        reply.error(self.refuse(request, "rename", parent, Some(name)));
+    }
+
+    fn link(&self, request: &Request, inode: INodeNo, _: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        reply.error(self.refuse(request, "link", inode, Some(name)));
+    }
+
+    fn create(
+        &self,
+        request: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        _: u32,
+        _: u32,
+        _: i32,
+        reply: ReplyCreate,
+    ) {
+        reply.error(self.refuse(request, "create", parent, Some(name)));
+    }
+
+    fn write(
+        &self,
+        request: &Request,
+        inode: INodeNo,
+        _: FileHandle,
+        _: u64,
+        _: &[u8],
+        _: WriteFlags,
+        _: OpenFlags,
+        _: Option<LockOwner>,
+        reply: ReplyWrite,
+    ) {
+        reply.error(self.refuse(request, "write", inode, None));
+    }
+
+    fn fallocate(
+        &self,
+        request: &Request,
+        inode: INodeNo,
+        _: FileHandle,
+        _: u64,
+        _: u64,
+        _: i32,
+        reply: ReplyEmpty,
+    ) {
+        reply.error(self.refuse(request, "fallocate", inode, None));
+    }
+
+    fn setxattr(
+        &self,
+        request: &Request,
+        inode: INodeNo,
+        name: &OsStr,
+        _: &[u8],
+        _: i32,
+        _: u32,
+        reply: ReplyEmpty,
+    ) {
+        reply.error(self.refuse(request, "setxattr", inode, Some(name)));
+    }
+
+    fn removexattr(&self, request: &Request, inode: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        reply.error(self.refuse(request, "removexattr", inode, Some(name)));
+    }
+
+    fn ioctl(
+        &self,
+        request: &Request,
+        inode: INodeNo,
+        _: FileHandle,
+        _: IoctlFlags,
+        command: u32,
+        _: &[u8],
+        _: u32,
+        reply: ReplyIoctl,
+    ) {
+        if SETTING_IOCTLS.contains(&command) {
+            return reply.error(self.refuse(request, "ioctl", inode, None));
+        }
+        reply.error(Errno::ENOTTY);
     }
 }
 

@@ -1,24 +1,37 @@
 //! The file system as an ordinary type: what a lookup, a listing, an open and a read answer, without
 //! a kernel. [`fuse`] hands the kernel's requests to it, and is the only file that names the crate.
 //!
-//! Nothing here can change anything: there is no operation that could.
+//! Nothing here can change anything: there is no operation that could. Whoever comes from the kernel
+//! goes through the [`gate`], which asks for rights and writes the audit log.
 
+mod acl;
+mod blocks;
 mod error;
 mod fuse;
+mod gate;
+mod lines;
+mod pool;
 mod reader;
+mod table;
+mod trail;
 mod xattr;
 
+pub use blocks::Blocks;
 pub use error::FsError;
-pub use fuse::{Mount, MountError};
+pub use fuse::{Announcer, Mount, MountError};
+pub use gate::{Caller, Gate, GateParts};
+pub use pool::{Pool, TooLate};
 pub use reader::Reader;
 
-use crate::catalogue::{Catalogue, NumberId, Recording};
+use crate::catalogue::{Catalogue, Recording};
+use crate::store::Object;
 use crate::vault::Vault;
 use crate::views::{
     Children, Folder, Node, Tree, When, child_folder, file_name, folder_name, seconds_of_name,
     top_name,
 };
 use chrono_tz::Tz;
+use lines::{Line, Lines};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -41,7 +54,7 @@ pub struct ArchiveFs {
     catalogue: Arc<Catalogue>,
     vault: Vault,
     language: Language,
-    owners: Owners,
+    lines: Lines,
     zone: Tz,
     born: SystemTime,
 }
@@ -88,17 +101,21 @@ impl ArchiveFs {
         let birth = catalogue.birth();
         let born = UNIX_EPOCH + Duration::from_millis(birth.archive.timestamp_ms());
         Self {
+            lines: Lines::new(catalogue.clone(), owners),
             catalogue,
             vault,
             language,
-            owners,
             zone: birth.time_zone,
             born,
         }
     }
 
-    /// What is called `name` in `parent`.
+    /// What is called `name` in `parent`. Whoever has a node's number and no path to it (a file server
+    /// after a restart) asks for `.` and `..`.
     pub fn look_up(&self, parent: Node, name: &str) -> Result<Attributes, FsError> {
+        if let "." | ".." = name {
+            return self.attributes(if name == "." { parent } else { above(parent) });
+        }
         let folder = match parent {
             Node::Root => return self.look_up_tree(name),
             Node::Folder(folder) => folder,
@@ -110,9 +127,8 @@ impl ArchiveFs {
                 self.attributes(Node::Folder(child))
             }
             Children::Numbers(_) => {
-                let numbers = self.catalogue.numbers()?;
-                let number = numbers.into_iter().find(|number| number.number == name);
-                let number = Some(number.ok_or(FsError::NotFound)?.id);
+                let line = self.lines.by_number(name)?.ok_or(FsError::NotFound)?;
+                let number = Some(line.id);
                 self.attributes(Node::Folder(Folder { number, ..folder }))
             }
             Children::Recordings(number, day) => {
@@ -123,7 +139,7 @@ impl ArchiveFs {
                         .recordings_within(number, &(start..start + 1000))?
                     {
                         if file_name(&recording, self.zone) == name {
-                            return Ok(of_recording(&recording, self.group(number)?));
+                            return Ok(of_recording(&recording, self.lines.group(number)?));
                         }
                     }
                 }
@@ -142,10 +158,13 @@ impl ArchiveFs {
     /// What `stat` says of `node`, if it is there.
     pub fn attributes(&self, node: Node) -> Result<Attributes, FsError> {
         match node {
-            Node::Root => Ok(self.of_folder(node, None, self.owners.gid)),
-            Node::File(key) => {
-                let recording = self.catalogue.by_key(key)?.ok_or(FsError::NotFound)?;
-                Ok(of_recording(&recording, self.group(recording.number)?))
+            Node::Root => Ok(self.of_folder(node, None, self.lines.owners().gid)),
+            Node::File(_) => {
+                let recording = self.recording(node)?;
+                Ok(of_recording(
+                    &recording,
+                    self.lines.group(recording.number)?,
+                ))
             }
             Node::Folder(folder) => {
                 if let Some(days) = folder.days()
@@ -154,12 +173,39 @@ impl ArchiveFs {
                     return Err(FsError::NotFound);
                 }
                 let gid = match folder.number {
-                    Some(number) => self.group(number)?,
-                    None => self.owners.gid,
+                    Some(number) => self.lines.group(number)?,
+                    None => self.lines.owners().gid,
                 };
                 Ok(self.of_folder(node, Some(folder), gid))
             }
         }
+    }
+
+    /// The number whose directories or recording `node` belongs to, and the group that may read it.
+    pub fn line_of(&self, node: Node) -> Result<Option<(String, u32)>, FsError> {
+        let number = match node {
+            Node::Root => None,
+            Node::Folder(folder) => folder.number,
+            Node::File(_) => Some(self.recording(node)?.number),
+        };
+        let Some(number) = number else {
+            return Ok(None);
+        };
+        let line = self.lines.by_id(number)?.ok_or(FsError::NotFound)?;
+        Ok(Some((line.number, line.gid)))
+    }
+
+    /// Everything in the directory `node`, in order, after the two names that each has.
+    pub fn listing(&self, node: Node) -> Result<Vec<Entry>, FsError> {
+        let dots = [(".", node), ("..", above(node))].map(|(name, node)| {
+            Ok(Entry {
+                name: name.to_owned(),
+                attributes: self.attributes(node)?,
+            })
+        });
+        let mut entries = dots.into_iter().collect::<Result<Vec<_>, FsError>>()?;
+        entries.extend(self.list(node)?);
+        Ok(entries)
     }
 
     /// Everything in the directory `node`, in order.
@@ -173,7 +219,7 @@ impl ArchiveFs {
             Children::Numbers(day) => self.list_numbers(folder, day),
             Children::Times => self.list_times(folder),
             Children::Recordings(number, day) => {
-                let gid = self.group(number)?;
+                let gid = self.lines.group(number)?;
                 let recordings = self.catalogue.recordings(number, day)?;
                 let entry = |recording: &Recording| Entry {
                     name: file_name(recording, self.zone),
@@ -187,7 +233,11 @@ impl ArchiveFs {
     fn list_root(&self) -> Vec<Entry> {
         let entry = |tree: Tree| Entry {
             name: top_name(tree, self.language).to_owned(),
-            attributes: self.of_folder(Node::Folder(tree.top()), Some(tree.top()), self.owners.gid),
+            attributes: self.of_folder(
+                Node::Folder(tree.top()),
+                Some(tree.top()),
+                self.lines.owners().gid,
+            ),
         };
         Tree::ALL.into_iter().map(entry).collect()
     }
@@ -197,30 +247,28 @@ impl ArchiveFs {
         folder: Folder,
         day: Option<crate::day::Day>,
     ) -> Result<Vec<Entry>, FsError> {
-        let numbers = match day {
-            Some(day) => self.catalogue.numbers_of_day(day)?,
-            None => self.catalogue.numbers()?,
+        let lines: Arc<[Line]> = match day {
+            Some(day) => {
+                let numbers = self.catalogue.numbers_of_day(day)?;
+                numbers.into_iter().map(|n| self.lines.line(n)).collect()
+            }
+            None => self.lines.all()?,
         };
-        let entry = |number: crate::catalogue::Number| {
-            let child = Folder {
-                number: Some(number.id),
-                ..folder
-            };
-            let gid = self.owners.readers.get(&number.number).copied();
-            let gid = gid.unwrap_or(self.owners.gid);
-            let attributes = self.of_folder(Node::Folder(child), Some(child), gid);
+        let entry = |line: &Line| {
+            let number = Some(line.id);
+            let child = Folder { number, ..folder };
             Entry {
-                name: number.number,
-                attributes,
+                name: line.number.clone(),
+                attributes: self.of_folder(Node::Folder(child), Some(child), line.gid),
             }
         };
-        Ok(numbers.into_iter().map(entry).collect())
+        Ok(lines.iter().map(entry).collect())
     }
 
     fn list_times(&self, folder: Folder) -> Result<Vec<Entry>, FsError> {
         let gid = match folder.number {
-            Some(number) => self.group(number)?,
-            None => self.owners.gid,
+            Some(number) => self.lines.group(number)?,
+            None => self.lines.owners().gid,
         };
         let days = self.catalogue.days(folder.number, folder.when.days())?;
         let mut times: Vec<When> = days
@@ -239,27 +287,33 @@ impl ArchiveFs {
         Ok(times.into_iter().filter_map(entry).collect())
     }
 
-    /// Opens a recording for reading.
-    pub fn open(&self, node: Node) -> Result<Reader, FsError> {
-        let Node::File(key) = node else {
-            return Err(FsError::IsAFolder);
-        };
-        let recording = self.catalogue.by_key(key)?.ok_or(FsError::NotFound)?;
+    /// The recording that `node` is.
+    pub fn recording(&self, node: Node) -> Result<Recording, FsError> {
+        match node {
+            Node::File(key) => self.catalogue.by_key(key)?.ok_or(FsError::NotFound),
+            Node::Root | Node::Folder(_) => Err(FsError::IsAFolder),
+        }
+    }
+
+    /// Opens the object of `recording`.
+    pub fn open(&self, recording: &Recording) -> Result<Object, FsError> {
         let object = self.vault.open(recording.id)?;
         // The catalogue's digest is the archive's word on what the recording is (R5.2).
         if object.wav_sha256() != recording.sealed.wav_sha256 || object.call().id != recording.id {
             return Err(FsError::NotTheRecording(recording.id));
         }
-        Ok(Reader::new(object))
+        Ok(object)
     }
 
     /// The value of the extended attribute `name` of `node`.
     pub fn xattr(&self, node: Node, name: &str) -> Result<Vec<u8>, FsError> {
-        let Node::File(key) = node else {
+        if name == acl::NAME {
+            return Ok(acl::of_mode(self.attributes(node)?.mode));
+        }
+        let Node::File(_) = node else {
             return Err(FsError::NoAttribute);
         };
-        let recording = self.catalogue.by_key(key)?.ok_or(FsError::NotFound)?;
-        xattr::value(&recording, name).ok_or(FsError::NoAttribute)
+        xattr::value(&self.recording(node)?, name).ok_or(FsError::NoAttribute)
     }
 
     /// The names of the extended attributes of `node`.
@@ -270,21 +324,9 @@ impl ArchiveFs {
         }
     }
 
-    /// The reader group of `number`.
-    fn group(&self, number: NumberId) -> Result<u32, FsError> {
-        if self.owners.readers.is_empty() {
-            return Ok(self.owners.gid);
-        }
-        let numbers = self.catalogue.numbers()?;
-        let number = numbers.into_iter().find(|other| other.id == number);
-        let gid = number.and_then(|number| self.owners.readers.get(&number.number).copied());
-        Ok(gid.unwrap_or(self.owners.gid))
-    }
-
     fn of_folder(&self, node: Node, folder: Option<Folder>, gid: u32) -> Attributes {
         let day = folder.and_then(|folder| folder.when.first_day());
-        let readers_only =
-            folder.is_some_and(|folder| matches!(folder.children(), Children::Recordings(..)));
+        let readers_only = folder.is_some_and(|folder| folder.number.is_some());
         Attributes {
             node,
             size: 0,
@@ -299,15 +341,28 @@ impl ArchiveFs {
         }
     }
 
+    /// The objects of what is shown.
+    pub fn vault(&self) -> &Vault {
+        &self.vault
+    }
+
     /// The owner of everything shown.
     pub fn uid(&self) -> u32 {
-        self.owners.uid
+        self.lines.owners().uid
     }
 
     /// Figures for `statfs`: bytes stored, and recordings.
     pub fn totals(&self) -> Result<(u64, u64), FsError> {
         let totals = self.catalogue.totals()?;
         Ok((totals.wav_bytes, totals.recordings))
+    }
+}
+
+/// The directory that `node` stands in; a recording stands in several, and is asked for in none.
+fn above(node: Node) -> Node {
+    match node {
+        Node::Folder(folder) => folder.parent(),
+        Node::Root | Node::File(_) => Node::Root,
     }
 }
 

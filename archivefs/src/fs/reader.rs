@@ -1,57 +1,464 @@
-//! An open recording: any range of its WAV file. Keeps the block it read last, because readers ask
-//! for one stretch after the other.
+//! An open recording: any range of its WAV file, out of the blocks that all readers share. Whoever
+//! reads one stretch after the other finds the next ones decoded already.
+//!
+//! Not here: who may read (`gate`), threads (`pool`), and how long blocks are kept (`blocks`).
 
+use super::blocks::{BlockId, Blocks, Samples};
+use super::pool::Pool;
+use crate::catalogue::Key;
 use crate::codec::Decoder;
 use crate::store::{Object, Part, StoreError};
-use std::sync::{Mutex, PoisonError};
+use std::io;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// What is decoded ahead of a sequential reader, bytes of the WAV file: four of the kernel's reads of
+/// 128 KiB, so that two cores never run dry.
+const AHEAD: u64 = 512 * 1024;
+
+/// How far from the end of what was read before a read may lie and still belong to the same stretch,
+/// bytes: the kernel has several reads under way, and they arrive in any order.
+const SLACK: u64 = 256 * 1024;
 
 /// An open recording. Several threads may read at once.
 pub struct Reader {
-    object: Object,
-    state: Mutex<State>,
+    source: Arc<Source>,
+    ahead: Option<Arc<Pool>>,
+    progress: Mutex<Progress>,
 }
 
-struct State {
-    decoder: Decoder,
-    last: Option<(u32, Vec<u8>)>,
+/// What was given out of a recording. What the kernel had in its cache was not asked for, and is not
+/// counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Served {
+    /// Bytes, those given twice counted twice.
+    pub bytes: u64,
+    /// Reads that were answered with at least one byte.
+    pub reads: u64,
+    /// The first byte of the WAV file that was given out; 0 if none was.
+    pub first_offset: u64,
+    /// The byte after the last one; 0 if none was given out.
+    pub end_offset: u64,
+}
+
+/// How far a reader has come.
+#[derive(Debug, Default)]
+struct Progress {
+    served: Served,
+    /// Where the stretch that is being read ends so far, bytes.
+    end: u64,
+    /// Reads of that stretch.
+    reads: u32,
+    /// Blocks up to this one were asked for ahead.
+    prepared: u32,
+}
+
+/// What a reader shares with the work done ahead of it.
+struct Source {
+    object: Object,
+    recording: Key,
+    blocks: Arc<Blocks>,
+    failed: AtomicBool,
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reader")
+            .field("recording", &self.source.recording)
+            .field("served", &self.served())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Reader {
-    pub(super) fn new(object: Object) -> Self {
-        let state = Mutex::new(State {
-            decoder: Decoder::new(),
-            last: None,
-        });
-        Self { object, state }
+    /// A reader of `object`, the recording `key`, that takes blocks out of `blocks` and has them
+    /// decoded ahead on `ahead`.
+    pub fn new(object: Object, key: Key, blocks: Arc<Blocks>, ahead: Option<Arc<Pool>>) -> Self {
+        let source = Source {
+            object,
+            recording: key,
+            blocks,
+            failed: AtomicBool::new(false),
+        };
+        Self {
+            source: Arc::new(source),
+            ahead,
+            progress: Mutex::default(),
+        }
     }
 
-    /// Up to `size` bytes from byte `offset` on: fewer only at the end of the file.
+    /// Up to `size` bytes from byte `offset` on: fewer only at the end of the file. Waits for the disk.
+    ///
+    /// # Errors
+    /// The disk fails, the object is damaged, or the reader was failed.
     pub fn read(&self, offset: u64, size: usize) -> Result<Vec<u8>, StoreError> {
-        // A panic in a decoder must not take the file from its other readers.
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let left = self.object.wav_bytes().saturating_sub(offset);
-        let size = size.min(usize::try_from(left).unwrap_or(usize::MAX));
-        let mut out = Vec::with_capacity(size);
-        while out.len() < size {
-            let bytes = match self.object.part_at(offset + out.len() as u64) {
-                Part::Bytes(bytes) => bytes,
-                Part::Block { number, skip } => &state.block(&self.object, number)?[skip..],
-            };
-            if bytes.is_empty() {
-                break;
-            }
-            out.extend_from_slice(&bytes[..bytes.len().min(size - out.len())]);
+        let range = self.source.range(offset, size);
+        self.prepare(&range);
+        let bytes = self
+            .source
+            .collect(&range, |number| self.source.block(number).map(Some))?;
+        let bytes = bytes.unwrap_or_default();
+        self.source.check()?;
+        self.note(offset, bytes.len() as u64);
+        Ok(bytes)
+    }
+
+    /// The same if nothing has to be read or decoded for it, without any wait.
+    pub fn ready(&self, offset: u64, size: usize) -> Option<Vec<u8>> {
+        let range = self.source.range(offset, size);
+        let kept = |number| Ok(self.source.blocks.ready(self.source.id(number)));
+        let bytes = self.source.collect(&range, kept).ok()??;
+        self.source.check().ok()?;
+        self.prepare(&range);
+        self.note(offset, bytes.len() as u64);
+        Some(bytes)
+    }
+
+    /// From now on every read fails: the recording is being erased.
+    pub fn fail(&self) {
+        self.source.failed.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether [`Self::fail`] was called: an error is no fault of the disk then.
+    pub fn is_failed(&self) -> bool {
+        self.source.failed.load(Ordering::SeqCst)
+    }
+
+    /// What was given out so far.
+    pub fn served(&self) -> Served {
+        self.progress().served
+    }
+
+    /// Has spare threads decode what the read of `range` needs beyond its first block, and what will be
+    /// read after it.
+    fn prepare(&self, range: &Range<u64>) {
+        let Some(pool) = &self.ahead else { return };
+        for number in self.progress().wanted(&self.source, range) {
+            let source = self.source.clone();
+            pool.spare(move || source.prepare(number));
         }
-        Ok(out)
+    }
+
+    fn note(&self, offset: u64, bytes: u64) {
+        self.progress().served.note(offset, bytes);
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
-    fn block(&mut self, object: &Object, number: u32) -> Result<&[u8], StoreError> {
-        let samples = match self.last.take() {
-            Some((last, samples)) if last == number => samples,
-            _ => object.block(number, &mut self.decoder)?,
+impl Served {
+    fn note(&mut self, offset: u64, bytes: u64) {
+        if bytes == 0 {
+            return;
+        }
+        self.first_offset = match self.reads {
+            0 => offset,
+            _ => self.first_offset.min(offset),
         };
-        Ok(&self.last.insert((number, samples)).1)
+        self.end_offset = self.end_offset.max(offset + bytes);
+        self.bytes += bytes;
+        self.reads += 1;
+    }
+}
+
+impl Progress {
+    /// The blocks that are worth decoding by others while `range` is read: the rest of it, and from the
+    /// second read of a stretch on what comes next.
+    fn wanted(&mut self, source: &Source, range: &Range<u64>) -> Range<u32> {
+        if range.is_empty() {
+            return 0..0;
+        }
+        if range.start.abs_diff(self.end) <= SLACK {
+            self.reads += 1;
+            self.end = self.end.max(range.end);
+        } else {
+            *self = Self {
+                served: self.served,
+                end: range.end,
+                reads: 1,
+                prepared: 0,
+            };
+        }
+        let ahead = if self.reads > 1 { AHEAD } else { 0 };
+        // Whoever reads decodes the first block by himself, and before the samples there is none.
+        let first = source.blocks_below(range.start + 1).max(1);
+        let end = source.blocks_below(self.end + ahead);
+        let wanted = first.max(self.prepared)..end;
+        self.prepared = self.prepared.max(end);
+        wanted
+    }
+}
+
+impl Source {
+    fn id(&self, number: u32) -> BlockId {
+        BlockId {
+            recording: self.recording,
+            number,
+        }
+    }
+
+    /// As much of the range asked for as the file has.
+    fn range(&self, offset: u64, size: usize) -> Range<u64> {
+        let end = offset.saturating_add(size as u64);
+        offset..end.min(self.object.wav_bytes()).max(offset)
+    }
+
+    /// How many blocks have bytes before `offset`.
+    fn blocks_below(&self, offset: u64) -> u32 {
+        match self.object.part_at(offset.saturating_sub(1)) {
+            Part::Block { number, .. } => number + 1,
+            Part::Bytes(_) if offset > self.object.around().0.len() as u64 => self.object.blocks(),
+            Part::Bytes(_) => 0,
+        }
+    }
+
+    /// The bytes of `range`, its blocks out of `block`; nothing as soon as that gives nothing.
+    fn collect(
+        &self,
+        range: &Range<u64>,
+        block: impl Fn(u32) -> Result<Option<Samples>, StoreError>,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let size = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+        let mut out = Vec::with_capacity(size);
+        while out.len() < size {
+            let left = size - out.len();
+            let mut take = |bytes: &[u8]| out.extend_from_slice(&bytes[..bytes.len().min(left)]);
+            match self.object.part_at(range.end - left as u64) {
+                Part::Bytes([]) => break,
+                Part::Bytes(bytes) => take(bytes),
+                Part::Block { number, skip } => match block(number)? {
+                    Some(samples) => take(&samples[skip..]),
+                    None => return Ok(None),
+                },
+            }
+        }
+        Ok(Some(out))
+    }
+
+    fn block(&self, number: u32) -> Result<Samples, StoreError> {
+        self.blocks
+            .get(self.id(number), |decoder| self.decode(number, decoder))
+    }
+
+    fn prepare(&self, number: u32) {
+        self.blocks
+            .prepare(self.id(number), |decoder| self.decode(number, decoder));
+    }
+
+    /// Checked here, where the cache knows of the decode already, so that it either sees the failure or
+    /// is forgotten.
+    fn decode(&self, number: u32, decoder: &mut Decoder) -> Result<Vec<u8>, StoreError> {
+        self.check()?;
+        self.object.block(number, decoder)
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        if self.failed.load(Ordering::SeqCst) {
+            return Err(io::Error::other("the recording is being erased").into());
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::ObjectWriter;
+    use crate::store::tests::{call, key};
+    use crate::wav;
+    use std::time::Duration;
+    use tsuwaroku_spool::record::Encoding;
+
+    /// Bytes of a block: four seconds at the rate of 50 Hz that the tests' calls have.
+    const BLOCK: u64 = 200;
+
+    struct Fixture {
+        file: tempfile::NamedTempFile,
+        wav: Vec<u8>,
+        blocks: Arc<Blocks>,
+    }
+
+    fn fixture(audio_bytes: u32) -> Fixture {
+        let audio: Vec<u8> = (0..audio_bytes).map(|n| (n * 7 % 251) as u8).collect();
+        let call = call(&audio, 1, Encoding::MuLaw);
+        let frame = wav::Frame::around(&call, chrono_tz::Tz::Asia__Tokyo);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut writer =
+            ObjectWriter::begin(file.reopen().unwrap(), &call, &frame, &key()).unwrap();
+        writer.samples(&audio).unwrap();
+        writer.seal().unwrap();
+        Fixture {
+            file,
+            wav: [&frame.before[..], &audio, &frame.after].concat(),
+            blocks: Arc::new(Blocks::new(1 << 20)),
+        }
+    }
+
+    impl Fixture {
+        fn reader(&self, ahead: Option<Arc<Pool>>) -> Reader {
+            let object = Object::open(self.file.path(), &key()).unwrap();
+            let recording = Key::from_i64(1).unwrap();
+            Reader::new(object, recording, self.blocks.clone(), ahead)
+        }
+
+        /// Where block `number` begins in the WAV file.
+        fn at(&self, number: u64, reader: &Reader) -> u64 {
+            assert!(number < u64::from(reader.source.object.blocks()));
+            reader.source.object.around().0.len() as u64 + number * BLOCK
+        }
+
+        fn has(&self, number: u32) -> bool {
+            let recording = Key::from_i64(1).unwrap();
+            self.blocks.ready(BlockId { recording, number }).is_some()
+        }
+    }
+
+    fn pool() -> Arc<Pool> {
+        Arc::new(Pool::new("test", 2, Duration::from_secs(3600)).unwrap())
+    }
+
+    #[test]
+    fn any_range_is_that_of_the_file() {
+        for audio in [0, 1, 199, 200, 201, 1999] {
+            let fixture = fixture(audio);
+            for ahead in [None, Some(pool())] {
+                let reader = fixture.reader(ahead);
+                for offset in (0..fixture.wav.len() + 50).step_by(37) {
+                    for size in [0, 1, 199, 200, 450, 5000] {
+                        let end = (offset + size).min(fixture.wav.len());
+                        let expected = fixture.wav.get(offset..end).unwrap_or(&[]);
+                        let read = reader.read(offset as u64, size).unwrap();
+                        assert_eq!(read, expected, "{audio}: {offset}+{size}");
+                        let ready = reader.ready(offset as u64, size).unwrap();
+                        assert_eq!(ready, expected, "{audio}: {offset}+{size}");
+                    }
+                }
+            }
+        }
+        let reader = fixture(5).reader(None);
+        assert!(reader.read(u64::MAX, usize::MAX).unwrap().is_empty());
+    }
+
+    #[test]
+    fn ready_answers_without_decoding_only() {
+        let fixture = fixture(1000);
+        let reader = fixture.reader(None);
+        let second = fixture.at(1, &reader);
+        let header = fixture.at(0, &reader) as usize;
+        assert_eq!(reader.ready(0, header).unwrap(), fixture.wav[..header]);
+        assert_eq!(reader.ready(second, 10), None);
+        reader.read(second, 10).unwrap();
+        assert!(reader.ready(second + 5, 10).is_some());
+        assert_eq!(
+            reader.ready(second + 5, BLOCK as usize),
+            None,
+            "half of it is there"
+        );
+    }
+
+    #[test]
+    fn the_blocks_after_a_stretch_are_wanted() {
+        let fixture = fixture(40_000);
+        let reader = fixture.reader(None);
+        let block = |n| fixture.at(n, &reader);
+        let mut progress = Progress::default();
+        let mut wanted = |range: Range<u64>| progress.wanted(&reader.source, &range);
+        assert_eq!(wanted(0..block(2)), 1..2, "the rest of the first read");
+        assert_eq!(wanted(block(2)..block(4)), 3..200, "all that follows");
+        assert_eq!(wanted(block(4)..block(6)), 200..200, "and only once");
+    }
+
+    #[test]
+    fn nothing_is_wanted_after_a_jump() {
+        let fixture = fixture(4_000_000);
+        let reader = fixture.reader(None);
+        let block = |n| fixture.at(n, &reader);
+        let mut progress = Progress::default();
+        let mut wanted = |range: Range<u64>| progress.wanted(&reader.source, &range);
+        assert_eq!(wanted(block(9000)..block(9003)), 9001..9003);
+        assert_eq!(wanted(block(2000)..block(2001)), 2001..2001);
+        let ahead = AHEAD.div_ceil(BLOCK) as u32;
+        assert_eq!(wanted(block(2002)..block(2003)), 2003..2003 + ahead);
+        assert_eq!(
+            wanted(block(2001)..block(2002)),
+            2003 + ahead..2003 + ahead,
+            "late"
+        );
+        assert_eq!(wanted(block(9000)..block(9001)), 9001..9001);
+    }
+
+    #[test]
+    fn what_is_decoded_ahead_is_found() {
+        let fixture = fixture(2000);
+        let reader = fixture.reader(Some(pool()));
+        reader.read(0, 10).unwrap();
+        assert!(!fixture.has(5));
+        reader.read(10, 10).unwrap();
+        while !fixture.has(5) {
+            std::thread::yield_now();
+        }
+        let at = fixture.at(5, &reader);
+        let expected = &fixture.wav[at as usize..][..BLOCK as usize];
+        assert_eq!(reader.ready(at, BLOCK as usize).unwrap(), expected);
+    }
+
+    /// R6.7: a reader that is open while its recording is erased gets nothing more.
+    #[test]
+    fn a_failed_reader_gives_nothing() {
+        let fixture = fixture(1000);
+        let reader = fixture.reader(Some(pool()));
+        reader.read(0, 800).unwrap();
+        reader.fail();
+        fixture.blocks.forget(Key::from_i64(1).unwrap());
+        assert!(reader.is_failed());
+        for offset in [0, fixture.at(1, &reader), fixture.at(3, &reader)] {
+            assert!(reader.read(offset, 10).is_err() && reader.ready(offset, 10).is_none());
+        }
+        assert_eq!(fixture.blocks.bytes(), 0);
+    }
+
+    #[test]
+    fn damage_is_an_error_of_its_range() {
+        let fixture = fixture(1000);
+        let mut object = std::fs::read(fixture.file.path()).unwrap();
+        let at = object.len() - (5 * 8 + 32 + 16) - 10;
+        object[at] ^= 1;
+        std::fs::write(fixture.file.path(), object).unwrap();
+        let reader = fixture.reader(None);
+        let last = fixture.at(4, &reader);
+        assert!(matches!(reader.read(last, 1), Err(StoreError::Damaged(_))));
+        assert!(matches!(
+            reader.read(last - 1, 2),
+            Err(StoreError::Damaged(_))
+        ));
+        assert_eq!(
+            reader.read(last - 1, 1).unwrap(),
+            [fixture.wav[last as usize - 1]]
+        );
+        assert_eq!(reader.served().bytes, 1);
+    }
+
+    #[test]
+    fn what_was_served_is_counted() {
+        let fixture = fixture(1000);
+        let reader = fixture.reader(None);
+        assert_eq!(reader.served(), Served::default());
+        let end = fixture.wav.len() as u64;
+        reader.read(300, 100).unwrap();
+        reader.ready(310, 20).unwrap();
+        reader.read(250, 10).unwrap();
+        reader.read(end, 10).unwrap();
+        let served = Served {
+            bytes: 130,
+            reads: 3,
+            first_offset: 250,
+            end_offset: 400,
+        };
+        assert_eq!(reader.served(), served);
+        reader.read(end - 1, 10).unwrap();
+        assert_eq!(reader.served().end_offset, end);
     }
 }

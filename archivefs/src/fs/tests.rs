@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::call::Call;
+use crate::catalogue::tests::signers;
 use crate::catalogue::{Archived, Birth};
 use crate::crypto::Key;
 use crate::keys::Keys;
@@ -32,7 +33,7 @@ fn world(owners: Owners) -> World {
         },
     )
     .unwrap();
-    let catalogue = Arc::new(Catalogue::open(&database).unwrap());
+    let catalogue = Arc::new(Catalogue::open(&database, signers()).unwrap());
     Store::init(folder.path(), archive, "primary").unwrap();
     let store = Store::open(folder.path(), archive).unwrap();
     let keys = folder.path().join("keys.sqlite");
@@ -138,7 +139,9 @@ fn what_is_read_is_the_wav_file() {
     let audio: Vec<u8> = (0..999_u32).map(|n| (n % 251) as u8).collect();
     let recording = world.add("06-6458-1132", MORNING, 1, &audio);
     let node = Node::File(recording.key);
-    let reader = world.fs.open(node).unwrap();
+    let object = world.fs.open(&recording).unwrap();
+    let blocks = Arc::new(Blocks::new(1 << 20));
+    let reader = Reader::new(object, recording.key, blocks, None);
     let whole = reader.read(0, 1 << 20).unwrap();
     assert_eq!(whole.len() as u64, world.fs.attributes(node).unwrap().size);
     assert_eq!(&whole[whole.len() - 1000..whole.len() - 1], audio);
@@ -168,7 +171,7 @@ fn another_object_in_its_place_is_not_served() {
     let path = world.vault.primary().path(recording.id);
     std::fs::remove_file(&path).unwrap();
     std::fs::copy(world.vault.primary().path(other.id), &path).unwrap();
-    let error = world.fs.open(Node::File(recording.key)).err().unwrap();
+    let error = world.fs.open(&recording).err().unwrap();
     assert!(
         error.is_fault() && error.to_string().contains("not what was sealed"),
         "{error}"

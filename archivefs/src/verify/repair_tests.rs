@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::call::Call;
+use crate::catalogue::tests::signers;
 use crate::catalogue::{Archived, Birth};
 use crate::keys::Keys;
 use crate::store::tests::{call, key};
@@ -34,7 +35,7 @@ fn pair() -> Pair {
         time_zone: Tz::Asia__Tokyo,
     };
     Catalogue::init(&at("catalogue"), birth).unwrap();
-    let catalogue = Catalogue::open(&at("catalogue")).unwrap();
+    let catalogue = Catalogue::open(&at("catalogue"), signers()).unwrap();
 
     let audio = [7; 300];
     let made: Call = call(&audio, 1, Encoding::ALaw);

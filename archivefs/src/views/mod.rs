@@ -125,6 +125,20 @@ pub enum Children {
     Recordings(NumberId, Day),
 }
 
+/// Every directory whose listing may change when a recording of `number` on `day` comes or goes.
+pub fn folders_over(number: NumberId, day: Day) -> impl Iterator<Item = Folder> {
+    let (year, month) = (When::Year(day.year()), When::Month(day.year(), day.month()));
+    let times = [When::Ever, year, month, When::Day(day)];
+    let folder = |tree, when, number| Folder { tree, when, number };
+    let by_date = times.map(move |when| folder(Tree::ByDate, when, None));
+    let by_number = times.map(move |when| folder(Tree::ByNumber, when, Some(number)));
+    let ends = [
+        folder(Tree::ByDate, When::Day(day), Some(number)),
+        Tree::ByNumber.top(),
+    ];
+    by_date.into_iter().chain(by_number).chain(ends)
+}
+
 impl Folder {
     /// What it lists.
     pub fn children(self) -> Children {
@@ -158,5 +172,29 @@ impl Folder {
             When::Ever => None,
             when => Some(when.days()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All that lies above a recording in both trees, the roots of the trees included.
+    #[test]
+    fn the_folders_over_a_recording_are_all_its_ancestors() {
+        let (number, day) = (NumberId(7), Day::new(2026, 11, 23).unwrap());
+        let over: Vec<_> = folders_over(number, day).map(Node::Folder).collect();
+        for tree in Tree::ALL {
+            let mut node = Node::Folder(Folder {
+                tree,
+                when: When::Day(day),
+                number: Some(number),
+            });
+            while let Node::Folder(folder) = node {
+                assert!(over.contains(&node), "{node:?}");
+                node = folder.parent();
+            }
+        }
+        assert_eq!(over.len(), 10);
     }
 }

@@ -3,8 +3,8 @@
 
 use crate::error::{ConfigError, Fault, line_of};
 use crate::{
-    Archive, Capture, Card, Channels, Config, Language, Line, PeriodRule, Retention, Roles, Site,
-    Trigger, Tz, file,
+    Archive, Audit, Capture, Card, Channels, Config, Language, Line, PeriodRule, Retention, Roles,
+    Site, Trigger, Tz, file,
 };
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -30,8 +30,9 @@ pub(crate) fn check(path: &Path, text: &str, file: file::File) -> Result<Config,
         cards: cards(file.card, &mut faults),
         capture: capture(file.capture, &mut faults),
         archive: archive(file.archive, &mut faults),
+        audit: audit(file.audit, &mut faults),
         retention: retention(&file.retention, &mut faults),
-        roles: roles(file.roles),
+        roles: roles(file.roles, &mut faults),
     };
     wiring(&config, &mut faults);
     if faults.list.is_empty() {
@@ -378,11 +379,41 @@ fn retention(retention: &file::Retention, faults: &mut Faults) -> Retention {
     }
 }
 
-fn roles(roles: file::Roles) -> Roles {
+fn audit(audit: file::Audit, faults: &mut Faults) -> Audit {
+    let checkpoint = |(place, path)| {
+        let key = format!("audit.checkpoints[{}]", place + 1);
+        faults.path(Some(path), &key, "")
+    };
+    Audit {
+        listings: audit.listings.unwrap_or(true),
+        system_log: audit.system_log.unwrap_or(true),
+        checkpoints: audit
+            .checkpoints
+            .into_iter()
+            .enumerate()
+            .map(checkpoint)
+            .collect(),
+    }
+}
+
+fn roles(roles: file::Roles, faults: &mut Faults) -> Roles {
+    let mut holders = |entries: Vec<Spanned<String>>, key: &str| -> Vec<String> {
+        let holder = |(place, entry): (usize, Spanned<String>)| {
+            let key = format!("roles.{key}[{}]", place + 1);
+            if entry.get_ref() == "@" {
+                faults.add(&entry, key.as_str(), "names no group: write '@group'");
+            }
+            faults.text(entry, key)
+        };
+        entries.into_iter().enumerate().map(holder).collect()
+    };
     Roles {
-        administrators: roles.administrators,
-        information_security_officers: roles.information_security_officers,
-        device_managers: roles.device_managers,
-        staff: roles.staff,
+        administrators: holders(roles.administrators, "administrators"),
+        information_security_officers: holders(
+            roles.information_security_officers,
+            "information_security_officers",
+        ),
+        device_managers: holders(roles.device_managers, "device_managers"),
+        staff: holders(roles.staff, "staff"),
     }
 }

@@ -21,6 +21,8 @@ pub(crate) struct File {
     #[serde(default)]
     pub archive: Archive,
     #[serde(default)]
+    pub audit: Audit,
+    #[serde(default)]
     pub retention: Retention,
     #[serde(default)]
     pub roles: Roles,
@@ -91,6 +93,15 @@ pub(crate) struct Archive {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(crate) struct Audit {
+    pub listings: Option<bool>,
+    pub system_log: Option<bool>,
+    #[serde(default)]
+    pub checkpoints: Vec<Spanned<PathBuf>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Retention {
     pub rule: Option<PeriodRule>,
     pub primary_months: Option<Spanned<u16>>,
@@ -102,13 +113,13 @@ pub(crate) struct Retention {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Roles {
     #[serde(default)]
-    pub administrators: Vec<String>,
+    pub administrators: Vec<Spanned<String>>,
     #[serde(default)]
-    pub information_security_officers: Vec<String>,
+    pub information_security_officers: Vec<Spanned<String>>,
     #[serde(default)]
-    pub device_managers: Vec<String>,
+    pub device_managers: Vec<Spanned<String>>,
     #[serde(default)]
-    pub staff: Vec<String>,
+    pub staff: Vec<Spanned<String>>,
 }
 
 impl File {

@@ -39,6 +39,8 @@ pub struct Config {
     pub capture: Capture,
     /// Settings of the archive daemon.
     pub archive: Archive,
+    /// What the audit log holds, and where its checkpoints go.
+    pub audit: Audit,
     /// How long recordings are kept.
     pub retention: Retention,
     /// Who may do what.
@@ -194,6 +196,17 @@ pub struct Archive {
     pub names: Language,
 }
 
+/// The audit log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audit {
+    /// Whether listing the recordings of a number is logged. Default true.
+    pub listings: bool,
+    /// Whether checkpoints go to the system log. Default true.
+    pub system_log: bool,
+    /// Files outside the device that checkpoints are appended to. Default none.
+    pub checkpoints: Vec<PathBuf>,
+}
+
 /// A language that the product speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 pub enum Language {
@@ -228,7 +241,7 @@ pub enum PeriodRule {
     FiscalYear,
 }
 
-/// Unix accounts that hold each role (R9.1).
+/// Who holds each role (R9.1): Unix accounts by name, or the members of a Unix group as `@group`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Roles {
     /// 管理責任者: approves.

@@ -148,6 +148,18 @@ fn rules_between_values_are_checked() {
 }
 
 #[test]
+fn roles_and_outside_files_are_checked() {
+    refused(
+        "[site]",
+        "[roles]\nstaff = [\"sato\", \"@\"]\nadministrators = [\"\"]\n[audit]\n\
+         checkpoints = [\"/mnt/a\", \"b\"]\n[site]",
+        "t.toml:5: roles.staff[2]: names no group: write '@group'\n\
+         t.toml:6: roles.administrators[1]: must not be empty\n\
+         t.toml:8: audit.checkpoints[2]: must be an absolute path, beginning with /",
+    );
+}
+
+#[test]
 fn a_file_without_lines_records_nothing_and_is_refused() {
     let error = parse("[site]\nname = \"x\"\n").unwrap_err();
     assert!(

@@ -11,6 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
+use tsuwaroku::audit::Signer;
 use tsuwaroku::call::{Call, Direction, Layout};
 use tsuwaroku::catalogue::{Birth, Catalogue, CatalogueError, Filter, Number};
 use tsuwaroku::crypto::Key;
@@ -79,12 +80,18 @@ pub fn measure(extent: Extent) -> io::Result<bool> {
 fn fill(path: &Path, rows: u64) -> io::Result<Catalogue> {
     let birth = birth();
     Catalogue::init(path, birth).map_err(io::Error::other)?;
-    let catalogue = Catalogue::open(path).map_err(io::Error::other)?;
+    let catalogue = Catalogue::open(path, signers()?).map_err(io::Error::other)?;
     for first in (0..rows).step_by(CHUNK as usize) {
         let calls = (first..rows.min(first + CHUNK)).map(|n| (call(n), sealed(n)));
         catalogue.archive_many(calls).map_err(io::Error::other)?;
     }
     Ok(catalogue)
+}
+
+/// A key for the log of a benchmark.
+fn signers() -> io::Result<Vec<Signer>> {
+    let signer = Signer::new("tsuwaroku/bench", [1; 32]).map_err(io::Error::other)?;
+    Ok(vec![signer])
 }
 
 fn birth() -> Birth {

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tsuwaroku::catalogue::{Catalogue, Filter};
-use tsuwaroku::fs::{ArchiveFs, Owners};
+use tsuwaroku::fs::{ArchiveFs, Blocks, Owners, Reader};
 use tsuwaroku::views::Node;
 use tsuwaroku_config::Config;
 use tsuwaroku_spool::{Encoding, EndReason, SpoolError, Start, Writer};
@@ -317,7 +317,10 @@ fn openings(world: &World, kinds: &HashMap<Ulid, Kind>) -> io::Result<Vec<Row>> 
 }
 
 fn open(fs: &ArchiveFs, node: Node) -> io::Result<()> {
-    let reader = fs.open(node).map_err(io::Error::other)?;
+    let recording = fs.recording(node).map_err(io::Error::other)?;
+    let object = fs.open(&recording).map_err(io::Error::other)?;
+    let blocks = Arc::new(Blocks::new(1 << 20));
+    let reader = Reader::new(object, recording.key, blocks, None);
     let read = reader.read(0, HEAD_BYTES).map_err(io::Error::other)?;
     if read.len() == HEAD_BYTES {
         Ok(())
@@ -330,9 +333,10 @@ fn open(fs: &ArchiveFs, node: Node) -> io::Result<()> {
 fn archive(config: &Path, root: &Path) -> io::Result<(ArchiveFs, Vec<(Ulid, Node)>)> {
     let config = Config::load(config).map_err(io::Error::other)?;
     let path: PathBuf = root.join("catalogue.sqlite");
-    let catalogue = Arc::new(Catalogue::open(&path).map_err(io::Error::other)?);
-    let archive = catalogue.birth().archive;
-    let vault = tsuwaroku::serve::open_vault(&config, archive).map_err(io::Error::other)?;
+    let birth = Catalogue::birth_at(&path).map_err(io::Error::other)?;
+    let vault = tsuwaroku::serve::open_vault(&config, birth.archive).map_err(io::Error::other)?;
+    let signers = vault.keys().log_signers().map_err(io::Error::other)?;
+    let catalogue = Arc::new(Catalogue::open(&path, signers).map_err(io::Error::other)?);
     let found = catalogue
         .find(&Filter::default(), u32::MAX)
         .map_err(io::Error::other)?;

@@ -10,10 +10,11 @@ use signal_hook::iterator::Signals;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use tsuwaroku_spool::{Entry, Record};
 use tsuwaroku_tests::card::{Call, SampleCard};
+use tsuwaroku_tests::harness::accounts::{SATO, as_reader};
 use tsuwaroku_tests::harness::{Daemon, World, files};
 use tsuwaroku_tests::office::UNDESIGNATED;
 use tsuwaroku_tests::stretch::find_stretch;
@@ -196,9 +197,10 @@ fn print_tree(world: &World) {
     }
 }
 
-/// Through the whole of alsa-lib to a card that is not there: what a player needs, it gets.
+/// By somebody who may listen, through the whole of alsa-lib to a card that is not there: what a player needs, it gets.
 fn play(recording: &Path) -> Outcome<()> {
-    let output = Command::new("aplay")
+    let output = SATO
+        .command("aplay")
         .args(["-D", "null"])
         .arg(recording)
         .output()?;
@@ -218,7 +220,7 @@ fn check(
 ) -> Outcome<()> {
     let mut left: Vec<&Call> = card.designated().collect();
     for path in recordings {
-        let samples = Wav::read(path)?
+        let samples = as_reader(|| Wav::read(path))?
             .samples_16()
             .ok_or("a recording is not of 16 bits")?;
         let (place, at) = left

@@ -3,6 +3,7 @@
 use super::*;
 use crate::call::Call;
 use crate::catalogue::Birth;
+use crate::catalogue::tests::signers;
 use crate::keys::Keys;
 use crate::store::tests::{call, key};
 use crate::wav;
@@ -33,7 +34,7 @@ impl Archive {
             time_zone: Tz::Asia__Tokyo,
         };
         Catalogue::init(&at("catalogue"), birth).unwrap();
-        let catalogue = Catalogue::open(&at("catalogue")).unwrap();
+        let catalogue = Catalogue::open(&at("catalogue"), signers()).unwrap();
         let keys = Keys::open(&at("keys"), ARCHIVE, key()).unwrap();
         let store = Store::open(&at("primary"), ARCHIVE).unwrap();
         let vault = Vault::new(vec![store], Arc::new(keys));

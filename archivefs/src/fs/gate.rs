@@ -1,0 +1,341 @@
+//! What every request from the kernel goes through: the rights of whoever asks, the audit log, and the
+//! threads that wait for disks. Knows no FUSE; `fuse` translates.
+//!
+//! ```text
+//! open ──► rights ──► object (pool) ──► record durable (catalogue's writer) ──► answer
+//! read ──► blocks in memory, or the pool ──► answer
+//! ```
+//!
+//! Whoever asks is answered through a closure, once, by whichever thread has the answer: no thread of
+//! the mount waits for a disk or for the log, so that one slow access holds up no other.
+
+use super::reader::Reader;
+use super::table::Table;
+use super::trail::{self, Listed};
+use super::{ArchiveFs, Blocks, Entry, FsError, Pool};
+use crate::accounts::{Account, Accounts};
+use crate::audit::{Draft, Event, Outcome, Who};
+use crate::catalogue::{Catalogue, Recording};
+use crate::clock::now;
+use crate::findings::Findings;
+use crate::rights::{Action, Rights};
+use crate::verify::{Depth, check};
+use crate::views::Node;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+/// Who asks, as the kernel says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caller {
+    /// The account with whose rights files are accessed.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+    /// The thread that asks; 0 where the kernel itself does.
+    pub pid: u32,
+}
+
+/// What a gate is made of.
+#[derive(Debug)]
+pub struct GateParts {
+    /// What is shown.
+    pub fs: ArchiveFs,
+    /// Where the log is.
+    pub catalogue: Arc<Catalogue>,
+    /// Where alarms go.
+    pub findings: Arc<Findings>,
+    /// Who may do what.
+    pub rights: Arc<Rights>,
+    /// Who an account is.
+    pub accounts: Arc<Accounts>,
+    /// Blocks in memory.
+    pub blocks: Arc<Blocks>,
+    /// Threads that wait for the tier's disk.
+    pub disks: Arc<Pool>,
+    /// Whether listings are logged.
+    pub listings: bool,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Gate {
+    parts: GateParts,
+    listed: Listed,
+    files: Table<OpenFile>,
+    folders: Table<OpenFolder>,
+    /// Counts the recordings that came in: what was read before the last one may be old.
+    news: AtomicU64,
+    stale: Mutex<Vec<Node>>,
+}
+
+/// A directory that somebody lists.
+#[derive(Debug)]
+struct OpenFolder {
+    node: Node,
+    entries: Arc<Vec<Entry>>,
+    /// How many recordings had come in when it was read.
+    news: u64,
+}
+
+/// A recording that somebody listens to.
+#[derive(Debug)]
+struct OpenFile {
+    reader: Reader,
+    who: Who,
+    recording: Recording,
+    number: String,
+}
+
+impl Gate {
+    /// The gate of these parts.
+    pub fn new(parts: GateParts) -> Self {
+        Self {
+            parts,
+            listed: Listed::default(),
+            files: Table::default(),
+            folders: Table::default(),
+            news: AtomicU64::new(0),
+            stale: Mutex::default(),
+        }
+    }
+
+    /// What is shown.
+    pub fn fs(&self) -> &ArchiveFs {
+        &self.parts.fs
+    }
+
+    /// Opens the recording `node` for `caller`, and answers with its handle when the record of it is
+    /// durable.
+    pub fn open(
+        self: &Arc<Self>,
+        caller: Caller,
+        node: Node,
+        then: impl FnOnce(Result<u64, FsError>) + Send + 'static,
+    ) {
+        match self.may_listen(caller, node) {
+            Ok((who, recording, number)) => self.open_logged(who, recording, number, then),
+            Err(error) => then(Err(error)),
+        }
+    }
+
+    fn may_listen(&self, caller: Caller, node: Node) -> Result<(Who, Recording, String), FsError> {
+        let recording = self.fs().recording(node)?;
+        let (number, readers) = self.fs().line_of(node)?.ok_or(FsError::NotFound)?;
+        let account = self.account(caller);
+        let who = trail::evidence(caller, &account);
+        let may = self
+            .parts
+            .rights
+            .may(&account, Action::Listen, Some(readers));
+        if let Err(denied) = may {
+            let draft = trail::open(now(), who, &recording, &number, Outcome::Refused);
+            self.log_later(draft.with("reason", denied));
+            return Err(denied.into());
+        }
+        Ok((who, recording, number))
+    }
+
+    fn open_logged(
+        self: &Arc<Self>,
+        who: Who,
+        recording: Recording,
+        number: String,
+        then: impl FnOnce(Result<u64, FsError>) + Send + 'static,
+    ) {
+        let (gate, shown) = (self.clone(), recording.clone());
+        let answered = self.clone();
+        self.parts.disks.run(
+            move || gate.fs().open(&shown),
+            move |opened| {
+                let object = match opened.map_err(|_| FsError::Late).and_then(|opened| opened) {
+                    Ok(object) => object,
+                    Err(error) => {
+                        let draft = trail::open(now(), who, &recording, &number, Outcome::Failed);
+                        answered.log_later(draft.with("reason", &error));
+                        return then(Err(error));
+                    }
+                };
+                let draft = trail::open(now(), who.clone(), &recording, &number, Outcome::Done);
+                let gate = answered.clone();
+                answered.parts.catalogue.log_then(draft, move |logged| {
+                    let parts = &gate.parts;
+                    let (blocks, ahead) = (parts.blocks.clone(), Some(parts.disks.clone()));
+                    then(logged.map_err(FsError::NotLogged).map(|()| {
+                        gate.files.add(OpenFile {
+                            reader: Reader::new(object, recording.key, blocks, ahead),
+                            who,
+                            recording,
+                            number,
+                        })
+                    }));
+                });
+            },
+        );
+    }
+
+    /// Reads from the open recording `handle`: up to `size` bytes from byte `offset` on.
+    pub fn read(
+        self: &Arc<Self>,
+        handle: u64,
+        offset: u64,
+        size: usize,
+        then: impl FnOnce(Result<Vec<u8>, FsError>) + Send + 'static,
+    ) {
+        let file = match self.files.get(handle) {
+            Ok(file) => file,
+            Err(error) => return then(Err(error)),
+        };
+        if let Some(bytes) = file.reader.ready(offset, size) {
+            return then(Ok(bytes));
+        }
+        let gate = self.clone();
+        self.parts.disks.run(
+            move || {
+                let read = file.reader.read(offset, size);
+                if let Err(error) = &read {
+                    gate.alarm(&file, offset, &error.to_string());
+                }
+                read
+            },
+            move |read| {
+                then(match read {
+                    Ok(read) => read.map_err(FsError::from),
+                    Err(_) => Err(FsError::Late),
+                });
+            },
+        );
+    }
+
+    /// A recording cannot be read: an alarm, and a record. What is wrong with it is found out at once.
+    fn alarm(&self, file: &OpenFile, offset: u64, reason: &str) {
+        log::error!("ALARM: {} at byte {offset}: {reason}", file.recording.id);
+        let draft = Draft::new(now(), Event::ReadFailed, Outcome::Failed)
+            .by(file.who.clone())
+            .on(file.recording.id)
+            .of_number(&file.number)
+            .with("offset", offset)
+            .with("reason", reason);
+        self.log_later(draft);
+        for finding in check(self.fs().vault(), &file.recording, Depth::Verify) {
+            self.parts.findings.enter(&finding);
+        }
+    }
+
+    /// The open recording `handle` is closed.
+    pub fn release(&self, handle: u64) {
+        if let Some(file) = self.files.remove(handle) {
+            self.log_release(&file);
+        }
+    }
+
+    fn log_release(&self, file: &OpenFile) {
+        let served = file.reader.served();
+        let who = file.who.clone();
+        self.log_later(trail::release(
+            now(),
+            who,
+            &file.recording,
+            &file.number,
+            &served,
+        ));
+    }
+
+    /// The mount is gone: whatever is still open is closed.
+    pub fn close_all(&self) {
+        for file in self.files.drain() {
+            file.reader.fail();
+            self.log_release(&file);
+        }
+    }
+
+    /// Recordings that are open.
+    pub fn open_files(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Opens the directory `node` for `caller`, and answers its handle.
+    pub fn open_folder(&self, caller: Caller, node: Node) -> Result<u64, FsError> {
+        if let Some((number, readers)) = self.fs().line_of(node)? {
+            self.may_list(caller, &number, readers)?;
+        }
+        // Counted before it is read: rather once too often stale than once too seldom.
+        let news = self.news.load(Ordering::SeqCst);
+        let entries = Arc::new(self.fs().listing(node)?);
+        Ok(self.folders.add(OpenFolder {
+            node,
+            entries,
+            news,
+        }))
+    }
+
+    fn may_list(&self, caller: Caller, number: &str, readers: u32) -> Result<(), FsError> {
+        let account = self.account(caller);
+        let may = self.parts.rights.may(&account, Action::List, Some(readers));
+        if let Err(denied) = may {
+            let who = trail::evidence(caller, &account);
+            let draft = trail::list(now(), who, number, Outcome::Refused);
+            self.log_later(draft.with("reason", denied));
+            return Err(denied.into());
+        }
+        if self.parts.listings && self.listed.is_new(caller.uid, number, Instant::now()) {
+            let who = trail::evidence(caller, &account);
+            self.log_later(trail::list(now(), who, number, Outcome::Done));
+        }
+        Ok(())
+    }
+
+    /// What the open directory `handle` lists.
+    pub fn folder(&self, handle: u64) -> Result<Arc<Vec<Entry>>, FsError> {
+        Ok(self.folders.get(handle)?.entries.clone())
+    }
+
+    /// The open directory `handle` is closed.
+    pub fn release_folder(&self, handle: u64) {
+        if let Some(folder) = self.folders.remove(handle)
+            && folder.news != self.news.load(Ordering::SeqCst)
+        {
+            // The kernel may have kept it after it was told to forget it.
+            let mut stale = self.stale.lock().unwrap_or_else(PoisonError::into_inner);
+            stale.push(folder.node);
+        }
+    }
+
+    /// A recording came in.
+    pub fn count_news(&self) {
+        self.news.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Listings that were being read while a recording came in: the kernel must forget them once more.
+    pub fn stale_listings(&self) -> Vec<Node> {
+        std::mem::take(&mut *self.stale.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Refuses `operation` of `caller` on `node`, or on `name` in it, and logs that.
+    pub fn refuse(
+        &self,
+        caller: Caller,
+        operation: &str,
+        node: Option<Node>,
+        name: Option<&std::ffi::OsStr>,
+    ) -> FsError {
+        let line = node.and_then(|node| self.fs().line_of(node).ok().flatten());
+        let number = line.as_ref().map(|(number, _)| number.as_str());
+        let who = trail::evidence(caller, &self.account(caller));
+        let name = name.map(|name| name.to_string_lossy());
+        let mut draft = trail::refused_write(now(), who, operation, number, name.as_deref());
+        if let Some(recording) = node.and_then(|node| self.fs().recording(node).ok()) {
+            draft = draft.on(recording.id);
+        }
+        self.log_later(draft);
+        FsError::ReadOnly
+    }
+
+    fn account(&self, caller: Caller) -> Arc<Account> {
+        self.parts.accounts.get(caller.uid, Instant::now())
+    }
+
+    fn log_later(&self, draft: Draft) {
+        self.parts.catalogue.log_later(draft);
+    }
+}
