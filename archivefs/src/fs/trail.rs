@@ -38,9 +38,14 @@ fn process_of(thread: u32) -> u32 {
         .unwrap_or(thread)
 }
 
+/// The path of the program, or only its name where the daemon may not look (proc_pid_exe(5) asks for
+/// rights that a daemon of its own account has not).
 fn executable(process: u32) -> Option<String> {
-    let path = std::fs::read_link(format!("/proc/{process}/exe")).ok()?;
-    Some(path.to_string_lossy().into_owned())
+    if let Ok(path) = std::fs::read_link(format!("/proc/{process}/exe")) {
+        return Some(path.to_string_lossy().into_owned());
+    }
+    let name = std::fs::read(format!("/proc/{process}/comm")).ok()?;
+    Some(String::from_utf8_lossy(name.trim_ascii_end()).into_owned())
 }
 
 /// A recording is opened, or not.

@@ -28,18 +28,34 @@ pub enum Step {
     Publish,
     /// The name is made durable.
     SyncFolder,
+    /// A copy is read back.
+    Reread,
+    /// What is not needed any more is removed.
+    Remove,
 }
 
 #[cfg(test)]
 impl Step {
-    /// Every step.
-    pub const ALL: [Self; 6] = [
+    /// Those of a file that comes to be.
+    pub const WRITING: [Self; 6] = [
         Self::MakeFolder,
         Self::CreateDraft,
         Self::WriteDraft,
         Self::SyncDraft,
         Self::Publish,
         Self::SyncFolder,
+    ];
+
+    /// Those of one that moves to another store.
+    pub const MOVING: [Self; 8] = [
+        Self::MakeFolder,
+        Self::CreateDraft,
+        Self::WriteDraft,
+        Self::SyncDraft,
+        Self::Publish,
+        Self::SyncFolder,
+        Self::Reread,
+        Self::Remove,
     ];
 }
 
@@ -133,6 +149,11 @@ pub fn create_directories(path: &Path) -> io::Result<()> {
 pub fn sync_directory(path: &Path) -> io::Result<()> {
     fault::before(Step::SyncFolder)?;
     File::open(path)?.sync_all()
+}
+
+/// To be called before `step` is done: where tests make it fail.
+pub(super) fn before(step: Step) -> io::Result<()> {
+    fault::before(step)
 }
 
 fn parent(path: &Path) -> &Path {

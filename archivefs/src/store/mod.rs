@@ -14,6 +14,7 @@ mod durable;
 mod format;
 mod read;
 mod seal;
+mod transfer;
 mod write;
 
 pub use durable::{create_directories, sync_directory};

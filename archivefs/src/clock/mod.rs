@@ -1,4 +1,7 @@
-//! The wall clock, as the log writes it down.
+//! The clocks. [`now`] is the wall clock, as the log writes it down; [`own`] is the archive's own time,
+//! by which periods run.
+
+pub mod own;
 
 use chrono::Utc;
 
