@@ -30,6 +30,7 @@ bench: setup
 	$(BINARIES) --release
 	target/release/bench-capture
 	target/release/bench-archive
+	target/release/bench-fs
 
 lint: setup
 	$(CARGO) fmt --all --check

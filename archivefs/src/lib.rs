@@ -19,7 +19,7 @@
 //!    inode numbers, pure.
 //! 6. [`vault`]: the objects of all tiers with the keys that open them.
 //! 7. [`import`] (files of a former recorder); [`ingest`], [`verify`], then [`findings`], then [`scrub`]: what runs over vault and catalogue.
-//!    [`checkpoints`]: what proves the log to the outside.
+//!    [`checkpoints`]: what proves the log to the outside; [`refusals`]: those are logged at a bounded rate.
 //! 8. [`fs`]: the file system; `fs/fuse.rs` alone names the FUSE crate.
 //! 9. [`control`]: the HTTP service on a Unix socket, its types and its client.
 //! 10. [`serve`], [`cli`]: the daemon and the command, which put the rest together.
@@ -41,6 +41,7 @@ pub mod import;
 pub mod ingest;
 pub mod keys;
 pub mod period;
+pub mod refusals;
 pub mod rights;
 pub mod scrub;
 pub mod serve;

@@ -87,6 +87,7 @@ pub enum Denied {
 }
 
 /// An account's roles (R9.1).
+#[allow(clippy::struct_excessive_bools)] // Each is a role, and any may go with any.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Held {
     administrator: bool,

@@ -7,9 +7,13 @@
 //! * [`card`]: the sample card, a minute of calls on five channels.
 //! * [`feed`]: plays it at real time into the FIFO that stands for a sound card.
 //! * [`harness`]: a temporary installation with the real daemons in it.
+//! * [`served`]: an archive with the real daemon on it; [`logged`]: its audit log as it lies there.
+//! * [`keeper`]: an archive whose daemon has an account of its own.
+//! * [`model`]: what the mount must show, computed from the calls alone.
 //! * [`bench`]: what the benchmark of the archive is made of.
 //! * [`bursts`]: audio in which every position can be recognised, for the kernel rig.
 //! * [`rig`]: runs a script in a machine with a real sound kernel.
+//! * [`probe`]: system calls made by other accounts.
 //! * [`recorded`]: a finished call of the spool, for comparison.
 //! * [`stretch`]: finds recorded samples in what was played.
 //! * [`wav`]: reads the recordings that the mount serves.
@@ -22,9 +26,14 @@ pub mod calls;
 pub mod card;
 pub mod feed;
 pub mod harness;
+pub mod keeper;
+pub mod logged;
+pub mod model;
 pub mod noise;
 pub mod office;
+pub mod probe;
 pub mod recorded;
 pub mod rig;
+pub mod served;
 pub mod stretch;
 pub mod wav;

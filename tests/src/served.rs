@@ -1,48 +1,64 @@
-//! A served archive: a [`World`] with the real daemon in it that takes calls from the spool and mounts
-//! them. Called by the end-to-end tests of the mount and of the audit log.
-//!
-//! Not here: what must be seen in the mount (`model`), and who looks (`harness::accounts`).
+//! An archive with the real daemon on it, stopped, restarted and killed as a test wants, and calls put
+//! into it. Called by the end-to-end tests of the archive.
 
 use crate::calls::{MadeCall, writer};
 use crate::harness::{Daemon, World, wait_for};
-use nix::sys::signal::Signal;
-use serde_json::Value;
 use std::fs;
-use std::process::Output;
 use std::time::Duration;
 
 /// Ends a test that has failed.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_secs(30);
 
-/// A served archive.
+/// A served archive. The daemon is the first to go, then the mount, then the directory.
 #[derive(Debug)]
 pub struct Archive {
-    /// Where it is.
+    serve: Option<Daemon>,
+    /// The installation.
     pub world: World,
-    /// Its daemon.
-    pub serve: Daemon,
-}
-
-impl Default for Archive {
-    fn default() -> Self {
-        Self::new()
-    }
 }
 
 impl Archive {
-    /// An empty archive of the sample office, served.
+    /// An empty one.
+    ///
+    /// # Panics
+    /// It cannot be made or served.
     pub fn new() -> Self {
         Self::configured("")
     }
 
-    /// The same with `more` at the end of its configuration.
+    /// An empty one with `more` at the end of its configuration.
+    ///
+    /// # Panics
+    /// As [`Self::new`].
     pub fn configured(more: &str) -> Self {
-        let world = initialised(more);
-        let serve = start(&world);
-        Self { world, serve }
+        let world = World::new().expect("a world can be made");
+        configure(&world, more);
+        Self::of(world)
     }
 
-    /// Puts calls into the spool and waits until they are files.
+    /// An empty one in `world`, where there is none yet.
+    ///
+    /// # Panics
+    /// As [`Self::new`].
+    pub fn of(world: World) -> Self {
+        let made = world.tsuwaroku(&["init"]).expect("it can be run");
+        assert!(made.status.success(), "{made:?}");
+        let serve = Some(start(&world));
+        Self { serve, world }
+    }
+
+    /// The daemon.
+    ///
+    /// # Panics
+    /// It was stopped.
+    pub fn serve(&self) -> &Daemon {
+        self.serve.as_ref().expect("it is served")
+    }
+
+    /// Puts `calls` into the spool and waits until they are files.
+    ///
+    /// # Panics
+    /// They are not in time.
     pub fn archive(&self, calls: &[MadeCall]) {
         let before = self.world.recordings().len();
         publish(&self.world, calls);
@@ -52,68 +68,83 @@ impl Archive {
         });
     }
 
-    /// What the command `tsuwaroku` with `arguments` prints as JSON.
-    pub fn json(&self, arguments: &[&str]) -> Value {
-        let output = self.world.tsuwaroku(arguments).unwrap();
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+    /// Asks the daemon to stop and waits until it has, which is well.
+    ///
+    /// # Panics
+    /// It ended otherwise, or left its mount.
+    pub fn stop(&mut self) {
+        let serve = self.serve.take().expect("it is served");
+        assert!(serve.stop().success(), "the daemon ended with a fault");
+        assert!(!self.world.is_mounted(), "the daemon left its mount");
     }
 
-    /// Runs the command `tsuwaroku`.
-    pub fn run(&self, arguments: &[&str]) -> Output {
-        self.world.tsuwaroku(arguments).unwrap()
+    /// Kills the daemon as a crash would.
+    pub fn kill(&mut self) {
+        if let Some(mut serve) = self.serve.take() {
+            serve.kill();
+        }
     }
 
-    /// Asks the daemon to stop, and starts it again.
+    /// Starts the daemon, which was stopped or killed.
+    ///
+    /// # Panics
+    /// As [`start`].
+    pub fn start(&mut self) {
+        self.serve = Some(start(&self.world));
+    }
+
+    /// Stops the daemon and starts it again.
     pub fn restart(&mut self) {
         self.stop();
-        self.serve = start(&self.world);
+        self.serve = Some(start(&self.world));
     }
 
-    /// Asks the daemon to stop, and waits until it has.
-    pub fn stop(&mut self) {
-        self.serve.signal(Signal::SIGTERM);
-        let mut ended = || (!self.serve.is_running()).then_some(());
-        wait_for("serve to stop", LIMIT, &mut ended);
-    }
-
-    /// Kills the daemon as a crash would, and starts it again.
+    /// Kills the daemon and starts it again.
     pub fn crash(&mut self) {
-        self.serve.kill();
-        self.serve = start(&self.world);
+        if let Some(mut serve) = self.serve.take() {
+            serve.kill();
+        }
+        self.serve = Some(start(&self.world));
     }
 }
 
-/// An archive that is not served yet, with `more` at the end of its configuration.
-pub fn initialised(more: &str) -> World {
-    let world = World::new().unwrap();
-    configure(&world, more);
-    let made = world.tsuwaroku(&["init"]).unwrap();
-    assert!(made.status.success(), "{made:?}");
-    world
+impl Default for Archive {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// Puts `more` at the end of the world's configuration.
+///
+/// # Panics
+/// It cannot be written.
 pub fn configure(world: &World, more: &str) {
-    let config = fs::read_to_string(world.config()).unwrap();
-    fs::write(world.config(), config + more).unwrap();
+    let config = fs::read_to_string(world.config()).expect("a world has a configuration");
+    fs::write(world.config(), config + more).expect("it can be written");
 }
 
-/// Starts the daemon, and waits until it answers.
+/// Starts the archive daemon and waits for its mount.
+///
+/// # Panics
+/// There is none in time.
 pub fn start(world: &World) -> Daemon {
-    let serve = world.start_serve().unwrap();
+    let serve = world.start_serve().expect("it can be started");
     wait_for("the mount", LIMIT, || answers(world).then_some(()));
     serve
 }
 
 /// Mounted, and somebody answers: a mount whose daemon was killed is still in the table.
-pub fn answers(world: &World) -> bool {
+fn answers(world: &World) -> bool {
     world.is_mounted() && fs::read_dir(world.mount()).is_ok()
 }
 
-/// Puts calls into the spool.
+/// Puts `calls` into the spool.
+///
+/// # Panics
+/// The spool cannot be written.
 pub fn publish(world: &World, calls: &[MadeCall]) {
     let writer = writer(&world.spool());
     for call in calls {
-        call.publish(&writer).unwrap();
+        call.publish(&writer).expect("the spool can be written");
     }
 }

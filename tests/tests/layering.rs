@@ -119,7 +119,7 @@ fn the_archives_imports_point_one_way() {
             &["store"],
             &["audit"],
             &["catalogue"],
-            &["checkpoints"],
+            &["checkpoints", "refusals"],
             &["keys"],
             &["accounts"],
             &["rights"],

@@ -33,6 +33,8 @@ pub struct LogRow {
 pub struct Issued {
     /// Records that it covers.
     pub size: u64,
+    /// When, nanoseconds since 1970.
+    pub at: i64,
     /// The signed note.
     pub note: String,
 }
@@ -122,11 +124,13 @@ impl Log {
     pub fn checkpoint(&self, on: &Connection, now: i64) -> Result<Option<Issued>, CatalogueError> {
         let last: Option<u64> =
             on.query_row("SELECT max(size) FROM checkpoint", [], |row| row.get(0))?;
-        if last == Some(self.size()) {
+        // A log that was cut has checkpoints of more than it holds; verification tells of it.
+        if last >= Some(self.size()) {
             return Ok(None);
         }
         let issued = Issued {
             size: self.size(),
+            at: now,
             note: self.signer.sign(&self.chain),
         };
         on.prepare_cached("INSERT INTO checkpoint (size, at, note) VALUES (?1, ?2, ?3)")?
@@ -191,25 +195,23 @@ pub(super) fn head_note(on: &Connection) -> Result<Option<String>, CatalogueErro
 /// Checkpoints of more than `after` records, in order.
 pub(super) fn checkpoints(on: &Connection, after: u64) -> Result<Vec<Issued>, CatalogueError> {
     let mut all =
-        on.prepare_cached("SELECT size, note FROM checkpoint WHERE size > ?1 ORDER BY size")?;
-    let rows = all.query_map([after], |row| {
-        Ok(Issued {
-            size: row.get(0)?,
-            note: row.get(1)?,
-        })
-    })?;
+        on.prepare_cached("SELECT size, at, note FROM checkpoint WHERE size > ?1 ORDER BY size")?;
+    let rows = all.query_map([after], issued)?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn issued(row: &rusqlite::Row<'_>) -> rusqlite::Result<Issued> {
+    Ok(Issued {
+        size: row.get(0)?,
+        at: row.get(1)?,
+        note: row.get(2)?,
+    })
 }
 
 /// The checkpoint of the most records.
 pub(super) fn newest_checkpoint(on: &Connection) -> Result<Option<Issued>, CatalogueError> {
-    let newest = "SELECT size, note FROM checkpoint ORDER BY size DESC LIMIT 1";
-    let row = on.query_row(newest, [], |row| {
-        Ok(Issued {
-            size: row.get(0)?,
-            note: row.get(1)?,
-        })
-    });
+    let newest = "SELECT size, at, note FROM checkpoint ORDER BY size DESC LIMIT 1";
+    let row = on.query_row(newest, [], issued);
     Ok(row.optional()?)
 }
 

@@ -7,8 +7,10 @@
 //! * [`write`]: the single writer.
 //! * [`read`]: the questions.
 //! * [`log`]: the tables of the audit log.
+//! * [`copy`]: the audit log as of one moment, to be verified.
 //! * [`keys`]: the table of sealed keys, a database of its own.
 
+mod copy;
 mod keys;
 mod log;
 mod read;
@@ -16,6 +18,7 @@ mod row;
 mod schema;
 mod write;
 
+pub use copy::LogCopy;
 pub use keys::{KeyTable, SealedKey};
 pub use log::{Issued, LogRow};
 pub use read::{Filter, Number, Totals};
@@ -180,6 +183,11 @@ impl Catalogue {
             .retain(|listener| listener.send(news).is_ok());
     }
 
+    /// Whether changes are still made: not after a fault of the program.
+    pub fn is_alive(&self) -> bool {
+        self.writer.is_alive()
+    }
+
     /// Makes `draft` a record of the log; it is durable when this returns.
     pub fn log(&self, draft: Draft) -> Result<(), CatalogueError> {
         let at = draft.at;
@@ -265,6 +273,11 @@ impl Catalogue {
     /// The signed note of the log's end.
     pub fn log_head(&self) -> Result<Option<String>, CatalogueError> {
         self.read(log::head_note)
+    }
+
+    /// The log as it is now, to be verified while the daemon writes on.
+    pub fn log_copy(&self) -> Result<LogCopy, CatalogueError> {
+        LogCopy::beside_the_daemon(&self.path)
     }
 
     /// What the archive was born with.

@@ -9,7 +9,7 @@ pub(crate) fn signers() -> Vec<Signer> {
     vec![Signer::new("tsuwaroku/test", [7; 32]).unwrap()]
 }
 
-fn catalogue() -> (tempfile::TempDir, Catalogue) {
+pub(crate) fn catalogue() -> (tempfile::TempDir, Catalogue) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("catalogue.sqlite");
     let birth = Birth {
@@ -19,6 +19,24 @@ fn catalogue() -> (tempfile::TempDir, Catalogue) {
     Catalogue::init(&path, birth).unwrap();
     let catalogue = Catalogue::open(&path, signers()).unwrap();
     (folder, catalogue)
+}
+
+/// A row changed with the database's own means, as whoever has its file can.
+pub(crate) fn tamper(path: &Path, sql: &str) {
+    let connection = Connection::open(path).unwrap();
+    assert_eq!(connection.execute(sql, []).unwrap(), 1, "{sql}");
+}
+
+/// Record `seq`, a search, is made one of a listing.
+pub(crate) fn change_record(path: &Path, seq: u64) {
+    let sql = "UPDATE log SET record = CAST(replace(CAST(record AS TEXT), 'find', 'list') AS BLOB)";
+    tamper(path, &format!("{sql} WHERE seq = {seq}"));
+}
+
+/// There was a checkpoint of `size` records.
+pub(crate) fn add_checkpoint(path: &Path, size: u64) {
+    let sql = "INSERT INTO checkpoint (size, at, note) VALUES";
+    tamper(path, &format!("{sql} ({size}, 0, 'x')"));
 }
 
 fn sealed(byte: u8) -> Sealed {

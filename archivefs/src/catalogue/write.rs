@@ -14,6 +14,7 @@ use crate::day::Day;
 use crate::store::Sealed;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
@@ -23,8 +24,7 @@ use std::time::{Duration, Instant};
 const DEFERRAL: Duration = Duration::from_millis(200);
 /// How long the writer rests after a commit of such records has failed.
 const RETRY: Duration = Duration::from_secs(1);
-/// Records that nobody waits for and that cannot be written: more are not kept. Each is a closing, of
-/// which there are no more than openings, or a refusal.
+/// Records that nobody waits for and that cannot be written: of more, refusals are not kept.
 const MOST_DEFERRED: usize = 100_000;
 
 /// Changes in one commit at most: more would make the first of them wait without need.
@@ -111,6 +111,12 @@ impl Request {
     fn can_wait(&self) -> bool {
         matches!(self.reply, Reply::Nobody)
     }
+
+    /// Refusals, when there are more than can be kept: nothing was done.
+    fn may_be_lost(&self) -> bool {
+        self.can_wait()
+            && matches!(&self.change, Change::Log(draft) if draft.result == How::Refused)
+    }
 }
 
 /// The writer's threads.
@@ -120,9 +126,21 @@ pub(super) struct Writer {
     threads: Vec<JoinHandle<()>>,
 }
 
+/// Without what is hidden in a record: this is printed where nothing can be erased.
 impl std::fmt::Debug for Request {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.change.fmt(f)
+        match &self.change {
+            Change::Log(draft) => write!(
+                f,
+                "{} {} of {:?} by {:?}, {:?}",
+                draft.event.word(),
+                draft.result.word(),
+                draft.recording,
+                draft.actor,
+                draft.facts
+            ),
+            change => std::mem::discriminant(change).fmt(f),
+        }
     }
 }
 
@@ -143,7 +161,10 @@ impl Writer {
         // Apart from the writer, which can commit the next batch meanwhile.
         let answerer = builder().name("answers".into()).spawn(move || {
             for (then, outcome) in given {
-                then(outcome);
+                // One that fails must not cost all others their answers.
+                if catch_unwind(AssertUnwindSafe(|| then(outcome))).is_err() {
+                    log::error!("an answer had a fault of the program");
+                }
             }
         })?;
         Ok(Self {
@@ -186,6 +207,11 @@ impl Writer {
         }
     }
 
+    /// Whether changes are still made: not after a fault of the program.
+    pub fn is_alive(&self) -> bool {
+        !self.threads.iter().any(JoinHandle::is_finished)
+    }
+
     fn send(&self, at: i64, change: Change, reply: Reply) -> Result<(), CatalogueError> {
         let requests = self.requests.as_ref().ok_or(CatalogueError::Closed)?;
         requests
@@ -198,6 +224,10 @@ impl Drop for Writer {
     fn drop(&mut self) {
         drop(self.requests.take());
         for thread in self.threads.drain(..) {
+            // The last owner may be an answer itself.
+            if thread.thread().id() == std::thread::current().id() {
+                continue;
+            }
             if thread.join().is_err() {
                 log::error!("the catalogue's writer had stopped by a fault");
             }
@@ -242,10 +272,11 @@ impl Run {
         self.queue.push_back(first);
         self.queue
             .extend(waiting.try_iter().take(MOST_IN_A_COMMIT - 1));
-        while self.queue.len() > MOST_DEFERRED {
-            if let Some(lost) = self.queue.pop_back() {
-                log::error!("ALARM: the log cannot be written, and this is lost: {lost:?}");
-            }
+        while self.queue.len() > MOST_DEFERRED
+            && let Some(oldest) = self.queue.iter().position(Request::may_be_lost)
+            && let Some(lost) = self.queue.remove(oldest)
+        {
+            log::error!("ALARM: the log cannot be written, and this is lost: {lost:?}");
         }
     }
 

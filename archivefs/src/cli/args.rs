@@ -1,7 +1,9 @@
 //! The words of the command line.
 
 use super::moment::Moment;
+use crate::audit::{Event, Outcome, VerifyingKey};
 use crate::import::when::Pattern;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use std::path::PathBuf;
 use ulid::Ulid;
@@ -38,6 +40,9 @@ pub enum Verb {
     Verify(VerifyArgs),
     /// Take recordings of a former recorder into the archive; exit status 1 if a file was refused
     Import(ImportArgs),
+    /// Read, verify and sign the audit log
+    #[command(subcommand)]
+    Audit(AuditVerb),
     /// Look at the keys
     #[command(subcommand)]
     Keys(KeysVerb),
@@ -119,6 +124,88 @@ pub struct ImportArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// What to do with the audit log.
+#[derive(Debug, Subcommand)]
+pub enum AuditVerb {
+    /// Show records, newest first; that is logged too
+    List(AuditListArgs),
+    /// Compare the log with its signatures; exit status 1 if something is wrong
+    Verify(AuditVerifyArgs),
+    /// Have the log signed as it is now, and print what proves it
+    Checkpoint {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give the log a new signing key, and print the key that verifies it
+    Rotate {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Which records to show.
+#[derive(Debug, ClapArgs)]
+pub struct AuditListArgs {
+    /// Only what this account did: its name or its uid
+    #[arg(long, value_name = "NAME|UID")]
+    pub person: Option<String>,
+    /// Only what is about this recording
+    #[arg(long, value_name = "ID")]
+    pub recording: Option<Ulid>,
+    /// Only what is about this designated number
+    #[arg(long)]
+    pub number: Option<String>,
+    /// Only this event, as tsuwaroku-audit(5) calls it
+    #[arg(long, value_name = "WORD", hide_possible_values = true, value_parser = events())]
+    pub event: Option<Event>,
+    /// Only what ended like this
+    #[arg(long, value_parser = results())]
+    pub result: Option<Outcome>,
+    /// Only records from this day or time on: 2026-11-23 or 2026-11-23T10:15
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<Moment>,
+    /// Only records up to this day, the day included, or before this time
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<Moment>,
+    /// Show at most this many
+    #[arg(long, value_name = "COUNT", default_value_t = 100)]
+    pub limit: u32,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to compare the log with.
+#[derive(Debug, ClapArgs)]
+pub struct AuditVerifyArgs {
+    /// Verify this copy of catalogue.sqlite, without the daemon and its configuration
+    #[arg(long, value_name = "FILE")]
+    pub database: Option<PathBuf>,
+    /// A file of checkpoints that was kept outside of the device; may be given more than once
+    #[arg(long, value_name = "FILE")]
+    pub checkpoints: Vec<PathBuf>,
+    /// The verification key that was kept on paper; may be given more than once
+    #[arg(long = "key", value_name = "VKEY", value_parser = VerifyingKey::parse)]
+    pub keys: Vec<VerifyingKey>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn events() -> impl TypedValueParser<Value = Event> {
+    let words = Event::ALL.iter().map(|event| event.word());
+    PossibleValuesParser::new(words)
+        .try_map(|word| Event::of_word(&word).ok_or("there is no such event"))
+}
+
+fn results() -> impl TypedValueParser<Value = Outcome> {
+    let words = Outcome::ALL.iter().map(|result| result.word());
+    PossibleValuesParser::new(words)
+        .try_map(|word| Outcome::of_word(&word).ok_or("there is no such result"))
 }
 
 /// What to do with the keys.

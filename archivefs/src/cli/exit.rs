@@ -1,6 +1,7 @@
 //! The exit statuses of the command, and how a failure is told. Numbers from 64 are those of
 //! sysexits.h. clap itself exits with 2 when the command line is wrong.
 
+use super::audit::CopyError;
 use super::import::ImportError;
 use crate::control::client::ClientError;
 use crate::serve::ServeError;
@@ -35,8 +36,11 @@ pub enum Failure {
     /// An import does not begin, or breaks off.
     #[error(transparent)]
     Import(#[from] ImportError),
+    /// A copy of the log, or a file of checkpoints, cannot be read.
+    #[error(transparent)]
+    Copy(#[from] CopyError),
     /// The daemon could not finish.
-    #[error("the verification could not be finished: {0}")]
+    #[error("it could not be finished: {0}; look into the daemon's log: journalctl -u tsuwaroku")]
     Incomplete(String),
     /// Reading or writing failed.
     #[error("{0}")]
@@ -56,7 +60,7 @@ impl Failure {
         self.status().into()
     }
 
-    fn status(&self) -> u8 {
+    pub(super) fn status(&self) -> u8 {
         match self {
             Self::Config(_) | Self::Serve(ServeError::Setting { .. }) => EXIT_CONFIG,
             Self::Serve(_) | Self::Client(ClientError::NoDaemon { .. }) => UNAVAILABLE,
@@ -67,6 +71,7 @@ impl Failure {
             },
             Self::Client(ClientError::Garbled(_)) | Self::Incomplete(_) => SOFTWARE,
             Self::Import(error) => error.status(),
+            Self::Copy(error) => error.status(),
             Self::Io(_) => IO,
         }
     }

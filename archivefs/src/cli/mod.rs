@@ -4,10 +4,12 @@
 //! * [`exit`]: the exit statuses, all in one place.
 //! * [`text`]: what people read, in English and Japanese, safe for a terminal.
 //! * [`report`]: tables and sentences made from the service's answers; pure.
+//! * [`audit`]: the verbs `audit …`.
 //! * [`mod@import`]: the verb `import`.
 //! * [`moment`]: times as people type them.
 
 pub mod args;
+mod audit;
 mod exit;
 mod import;
 mod moment;
@@ -22,7 +24,7 @@ use crate::keys::KeyStatus;
 use crate::serve::{self, ServeError};
 use crate::store;
 use crate::verify::{Finding, Progress};
-use args::{Args, ConfigVerb, FindArgs, KeysVerb, ObjectVerb, Verb, VerifyArgs};
+use args::{Args, AuditVerb, ConfigVerb, FindArgs, KeysVerb, ObjectVerb, Verb, VerifyArgs};
 use chrono::Utc;
 use clap::Parser;
 use exit::Failure;
@@ -56,6 +58,12 @@ pub fn main() -> ExitCode {
 }
 
 fn run(args: &Args, speech: Speech, out: &mut impl Write) -> Result<ExitCode, Failure> {
+    // A copy of the log is verified wherever it was taken to, where there is no configuration.
+    if let Verb::Audit(AuditVerb::Verify(verify_args)) = &args.verb
+        && let Some(database) = &verify_args.database
+    {
+        return audit::verify_copy(database, verify_args, speech, out);
+    }
     let config = Config::load(&args.config)?;
     match &args.verb {
         Verb::Init => init(&config, speech, out),
@@ -64,6 +72,7 @@ fn run(args: &Args, speech: Speech, out: &mut impl Write) -> Result<ExitCode, Fa
         Verb::Find(find_args) => find(&config, find_args, speech, out),
         Verb::Verify(verify_args) => verify(&config, verify_args, speech, out),
         Verb::Import(import_args) => import::import(&config, import_args, speech, out),
+        Verb::Audit(verb) => audit::audit(&config, verb, speech, out),
         Verb::Keys(KeysVerb::Status { json }) => keys(&config, *json, speech, out),
         Verb::Object(ObjectVerb::Dump { file }) => dump(&config, file, out),
         Verb::Config(ConfigVerb::Check) => {
@@ -280,3 +289,6 @@ fn write_json(out: &mut impl Write, value: &impl serde::Serialize) -> io::Result
     serde_json::to_writer_pretty(&mut *out, value)?;
     writeln!(out)
 }
+
+#[cfg(test)]
+mod tests;

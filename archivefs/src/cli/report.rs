@@ -2,6 +2,7 @@
 
 use super::text::{Speech, safe};
 use crate::call::Direction;
+use crate::control::api::log::LogStatus;
 use crate::control::api::{Found, Status};
 use crate::keys::KeyStatus;
 use crate::verify::{Finding, Problem, Progress};
@@ -167,6 +168,10 @@ pub fn status(status: &Status, zone: Tz, speech: Speech) -> String {
             status.findings.len().to_string(),
         ),
         (
+            speech.say("Audit log", "監査記録簿"),
+            log(&status.log, zone, speech),
+        ),
+        (
             speech.say("Running since", "稼働開始"),
             local(status.since, zone),
         ),
@@ -181,6 +186,7 @@ pub fn status(status: &Status, zone: Tz, speech: Speech) -> String {
             safe(&trouble.reason)
         );
     }
+    out.push_str(&no_checkpoints(&status.log, speech));
     if !status.findings.is_empty() {
         out.push('\n');
         for found in &status.findings {
@@ -192,6 +198,48 @@ pub fn status(status: &Status, zone: Tz, speech: Speech) -> String {
         out.push_str(&quarantined(status, zone, speech));
     }
     out
+}
+
+/// How many records the audit log has, and what has been signed of them.
+fn log(log: &LogStatus, zone: Tz, speech: Speech) -> String {
+    let records = match speech {
+        Speech::English => count_of(log.records, "record"),
+        Speech::Japanese => format!("{} 件", log.records),
+    };
+    let signed = match (&log.checkpoint, speech) {
+        (Some(last), Speech::English) => {
+            format!("checkpoint of {} at {}", last.records, local(last.at, zone))
+        }
+        (Some(last), Speech::Japanese) => format!(
+            "チェックポイント {} 件まで {}",
+            last.records,
+            local(last.at, zone)
+        ),
+        (None, _) => speech
+            .say("no checkpoint yet", "チェックポイント未発行")
+            .to_owned(),
+    };
+    format!("{records}{}{signed}", speech.say(", ", "、"))
+}
+
+/// The outside files that get no checkpoints, and what to do.
+fn no_checkpoints(log: &LogStatus, speech: Speech) -> String {
+    log.troubles.iter().fold(String::new(), |mut text, trouble| {
+        let (file, reason) = (safe(&trouble.file), safe(&trouble.reason));
+        let _ = match speech {
+            Speech::English => writeln!(
+                text,
+                "\nNo checkpoints of the audit log can be kept in {file}: {reason}; mend its place, \
+                 and it gets what it missed"
+            ),
+            Speech::Japanese => writeln!(
+                text,
+                "\n監査記録簿のチェックポイントを {file} に書けません: {reason}。書けるようになれば、\
+                 未記入の分も書き込まれます"
+            ),
+        };
+        text
+    })
 }
 
 fn quarantined(status: &Status, zone: Tz, speech: Speech) -> String {
@@ -376,7 +424,8 @@ pub fn verified(progress: Progress, findings: usize, speech: Speech) -> String {
     }
 }
 
-fn table(head: &[&str]) -> Table {
+/// An empty table with this `head`.
+pub(super) fn table(head: &[&str]) -> Table {
     let mut table = Table::new();
     let line = LineStyle::none().fill('─').junction('─');
     table.load_style(TableStyle::new().header_separator(line));
@@ -395,13 +444,14 @@ fn facts(facts: &[(&str, String)]) -> String {
 }
 
 /// The table without blanks at the ends of its lines.
-fn lines(table: &Table) -> String {
+pub(super) fn lines(table: &Table) -> String {
     table.lines().fold(String::new(), |mut text, line| {
         let _ = writeln!(text, "{}", line.trim_end());
         text
     })
 }
 
+/// A time as the office's clocks show it.
 pub(super) fn local(time: DateTime<Utc>, zone: Tz) -> String {
     time.with_timezone(&zone)
         .format("%Y-%m-%d %H:%M:%S")
@@ -409,7 +459,7 @@ pub(super) fn local(time: DateTime<Utc>, zone: Tz) -> String {
 }
 
 /// `1 recording`, `2 recordings`.
-fn count_of(count: u64, what: &str) -> String {
+pub(super) fn count_of(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 

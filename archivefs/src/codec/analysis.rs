@@ -14,12 +14,22 @@ const LAGS: usize = MAX_ORDER + 1;
 const LAGS_AT_ONCE: usize = 11;
 /// What a stored reflection coefficient costs on average, bits.
 const REFLECTION_BITS: f64 = 4.0;
+/// The same by the fine measure: so much for each, and for each unit of its magnitude.
+const FINE_REFLECTION_BITS: f64 = 1.0;
+const REFLECTION_UNIT_BITS: f64 = 1.0;
+/// What the reflection coefficients of the linear block before cost when they are stored again, bits:
+/// zstd finds them.
+const REPEAT_BITS: f64 = 16.0;
 /// What a linear block costs beside its coefficients and residual, bits.
 const LINEAR_BITS: f64 = 6.0;
 /// The mean magnitude below which a smaller residual saves nothing.
 const LEAST_MEAN: f64 = 0.18;
 /// The window's tapered share, by effort: Tukey's window, 0 to 1.
 const TAPERS: [f64; 3] = [0.4, 0.1, 0.8];
+/// The same of the window that reaches over the neighbours of the block.
+const WIDE_TAPER: f64 = 0.5;
+/// What rounding to whole numbers adds to a variance.
+const ROUNDING: f64 = 1.0 / 12.0;
 /// White noise that is added to the autocorrelation so that the recursion stays stable.
 const NOISE: f64 = 1e-9;
 
@@ -61,6 +71,33 @@ pub(super) struct Search {
     pub orders: usize,
     /// The greatest order.
     pub max_order: usize,
+    /// Whether to look also at the block's neighbours and at the predictor of the block before, and
+    /// to weigh each coefficient and the shape of the residual's distribution.
+    pub fine: bool,
+}
+
+impl Search {
+    /// The bits that `reflections` are expected to take.
+    fn header_bits(&self, reflections: &[i8]) -> f64 {
+        if !self.fine {
+            return reflections.len() as f64 * REFLECTION_BITS;
+        }
+        let magnitudes = reflections.iter().map(|k| f64::from(k.unsigned_abs()));
+        magnitudes
+            .map(|m| FINE_REFLECTION_BITS + m * REFLECTION_UNIT_BITS)
+            .sum()
+    }
+}
+
+/// A block that a predictor is wanted for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stretch<'a, S> {
+    /// History, then the block, which is not empty.
+    pub samples: &'a [S],
+    /// The block and as much of its neighbours as may tell something about it.
+    pub around: &'a [S],
+    /// Low bits that are dropped from each sample.
+    pub wasted: u32,
 }
 
 /// A predictor and the bits that the block is expected to take with it.
@@ -77,6 +114,8 @@ pub(super) struct Choice<S> {
 pub(super) struct Analyzer {
     windows: Vec<Window>,
     windowed: Vec<f64>,
+    /// The coefficients of the last linear block of the track, and how many of them.
+    before: Option<([i8; MAX_ORDER], usize)>,
 }
 
 struct Window {
@@ -85,44 +124,48 @@ struct Window {
 }
 
 impl Analyzer {
-    /// The best predictor for `samples[MAX_ORDER..]`, not empty, what stands before being history.
-    /// Leaves its residual, with `wasted` low bits dropped, in `residual`.
+    /// Forgets the blocks before, at the beginning of a track.
+    pub(super) fn begin_track(&mut self) {
+        self.before = None;
+    }
+
+    /// Remembers the predictor that a block got in the end.
+    pub(super) fn remember<S>(&mut self, kind: &Kind<S>) {
+        if let Kind::Linear { reflections, order } = kind {
+            self.before = Some((*reflections, *order));
+        }
+    }
+
+    /// The best predictor for a block. Leaves its residual in `residual`.
     pub(super) fn choose<S: Sample>(
         &mut self,
-        samples: &[S],
-        wasted: u32,
+        stretch: Stretch<S>,
         search: Search,
         bits: impl Fn(&[S]) -> f64,
         residual: &mut [S],
     ) -> Choice<S> {
-        let block = &samples[MAX_ORDER..];
+        let block = &stretch.samples[MAX_ORDER..];
         if block.iter().all(|x| *x == block[0]) {
             return Choice {
                 kind: Kind::Constant(block[0]),
                 cost: 8.0 * S::BYTES as f64,
             };
         }
-        let mut best = best_fixed(samples, wasted, &bits, residual);
-        let mut trial = vec![S::default(); block.len()];
-        for taper in &TAPERS[..search.windows] {
-            let lattice = self.lattice(block, *taper, search.max_order);
-            let guess = lattice.best_order(block.len());
-            let least = guess.saturating_sub(search.orders).max(1);
-            let most = (guess + search.orders).min(lattice.order);
-            for order in least..=most {
-                let kind = Kind::Linear {
-                    reflections: lattice.quantised(),
-                    order,
-                };
-                predict::residual(&kind.predictor(), wasted, samples, &mut trial);
-                let cost = bits(&trial) + order as f64 * REFLECTION_BITS + LINEAR_BITS;
-                if cost < best.cost {
-                    best = Choice { kind, cost };
-                    residual.copy_from_slice(&trial);
-                }
+        let mut contest = Contest::begin(stretch, bits, residual);
+        let near = TAPERS[..search.windows].iter().map(|taper| (block, *taper));
+        let wide = search.fine.then_some((stretch.around, WIDE_TAPER));
+        for (seen, taper) in near.chain(wide) {
+            let lattice = self.lattice(seen, taper, search.max_order);
+            let reflections = lattice.quantised();
+            for order in lattice.orders(block.len(), search.orders) {
+                let header = search.header_bits(&reflections[..order]);
+                contest.enter(Kind::Linear { reflections, order }, header);
             }
         }
-        best
+        if let (Some((reflections, order)), true) = (self.before, search.fine) {
+            contest.enter(Kind::Linear { reflections, order }, REPEAT_BITS);
+        }
+        contest.best
     }
 
     /// The reflection coefficients of the windowed block.
@@ -156,6 +199,44 @@ impl Analyzer {
     }
 }
 
+/// Predictors that are tried on one block.
+struct Contest<'a, S, B> {
+    stretch: Stretch<'a, S>,
+    bits: B,
+    best: Choice<S>,
+    /// What the best one leaves.
+    residual: &'a mut [S],
+    /// What the one that is tried leaves.
+    trial: Vec<S>,
+}
+
+impl<'a, S: Sample, B: Fn(&[S]) -> f64> Contest<'a, S, B> {
+    /// The best of the polynomial predictors is the first to beat.
+    fn begin(stretch: Stretch<'a, S>, bits: B, residual: &'a mut [S]) -> Self {
+        let best = best_fixed(stretch.samples, stretch.wasted, &bits, residual);
+        Self {
+            stretch,
+            bits,
+            best,
+            trial: vec![S::default(); residual.len()],
+            residual,
+        }
+    }
+
+    /// Tries `kind`, whose coefficients take `header` bits.
+    fn enter(&mut self, kind: Kind<S>, header: f64) {
+        let Stretch {
+            samples, wasted, ..
+        } = self.stretch;
+        predict::residual(&kind.predictor(), wasted, samples, &mut self.trial);
+        let cost = (self.bits)(&self.trial) + header + LINEAR_BITS;
+        if cost < self.best.cost {
+            self.best = Choice { kind, cost };
+            self.residual.copy_from_slice(&self.trial);
+        }
+    }
+}
+
 fn tukey(taper: f64, length: usize) -> Vec<f64> {
     let edge = (taper * length as f64 / 2.0).max(1.0);
     let weight = |i: usize| {
@@ -178,6 +259,12 @@ pub(super) fn residual_bits<S: Sample>(residual: &[S], part: usize) -> f64 {
         .sum()
 }
 
+/// The same if each part is half Laplacian, as speech is, and half normal, as a line's noise is.
+pub(super) fn fine_bits<S: Sample>(residual: &[S], part: usize) -> f64 {
+    let normal: f64 = residual.chunks(part).map(normal_bits).sum();
+    f64::midpoint(residual_bits(residual, part), normal)
+}
+
 /// The bits that ranks are expected to take, `distance` being the sum of their magnitudes.
 pub(super) fn rank_bits(distance: u64, count: usize) -> f64 {
     let mean = distance as f64 / count as f64;
@@ -187,6 +274,12 @@ pub(super) fn rank_bits(distance: u64, count: usize) -> f64 {
 fn laplacian_bits(sum: u64, count: usize) -> f64 {
     let mean = (sum as f64 / count as f64).max(LEAST_MEAN);
     count as f64 * (2.0 * E * mean).log2().max(0.0)
+}
+
+fn normal_bits<S: Sample>(part: &[S]) -> f64 {
+    let energy: f64 = part.iter().map(|r| f64::from(r.widened()).powi(2)).sum();
+    let variance = energy / part.len() as f64 + ROUNDING;
+    part.len() as f64 * 0.5 * (2.0 * PI * E * variance).log2()
 }
 
 /// The best of the polynomial predictors; its residual in `residual`.
@@ -277,6 +370,12 @@ impl Lattice {
             lattice.energy[m] = energy;
         }
         lattice
+    }
+
+    /// The orders to try on a block of `samples`: the best guess, and `reach` on either side.
+    fn orders(&self, samples: usize, reach: usize) -> std::ops::RangeInclusive<usize> {
+        let guess = self.best_order(samples);
+        guess.saturating_sub(reach).max(1)..=(guess + reach).min(self.order)
     }
 
     /// The order at which energy and coefficients together are expected to take the fewest bits.

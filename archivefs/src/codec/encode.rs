@@ -4,10 +4,10 @@
 //! second, knowing all classes, writes the symbols.
 
 use super::adaptive::{History, Models};
-use super::analysis::{self, Analyzer, Kind, Search};
+use super::analysis::{self, Analyzer, Kind, Search, Stretch};
 use super::block::{Block, Coding};
 use super::classes::{self, class_of, magnitudes};
-use super::entropy::Compressor;
+use super::entropy::{Compressor, Content};
 use super::g711::Law;
 use super::group::{Header, PARTS};
 use super::parcor::MAX_ORDER;
@@ -98,7 +98,7 @@ impl GroupEncoder {
         for (lane, (plan, track)) in plans.iter().zip(tracks).enumerate() {
             self.emit(task, lane, plan, track);
         }
-        self.writer.finish(compressor, out);
+        self.writer.finish(Content::Symbols, compressor, out);
     }
 
     /// The second pass: residuals one by one.
@@ -113,23 +113,30 @@ impl GroupEncoder {
         task.header.put(out);
         self.writer.clear();
         let packed = self.emit_adaptive(task, plans, tracks);
-        self.writer.finish(compressor, out);
+        self.writer.finish(Content::Headers, compressor, out);
         streams::put_number(packed.len(), out);
         out.extend_from_slice(&packed);
     }
 
     /// The first pass over one track; `first` is the other track, if blocks may refer to it.
     fn plan<S: Sample>(&mut self, task: Task, track: &[S], first: Option<&[S]>) -> Plan<S> {
-        let length = track.len() - MAX_ORDER;
+        let (length, block_length) = (track.len() - MAX_ORDER, task.header.block());
         let mut plan = Plan {
             blocks: Vec::new(),
             residual: vec![S::default(); length],
         };
-        for (n, residual) in plan.residual.chunks_mut(task.header.block()).enumerate() {
-            let at = n * task.header.block();
-            let samples = &track[at..at + MAX_ORDER + residual.len()];
-            plan.blocks
-                .push(self.plan_block(task, samples, first.map(|f| (f, at)), residual));
+        self.analyzer.begin_track();
+        for (n, residual) in plan.residual.chunks_mut(block_length).enumerate() {
+            let at = n * block_length;
+            let near = at.saturating_sub(block_length)..length.min(at + 2 * block_length);
+            let stretch = Stretch {
+                samples: &track[at..at + MAX_ORDER + residual.len()],
+                around: &track[MAX_ORDER..][near],
+                wasted: 0,
+            };
+            let block = self.plan_block(task, stretch, first.map(|f| (f, at)), residual);
+            self.analyzer.remember(&block.kind);
+            plan.blocks.push(block);
         }
         plan
     }
@@ -138,12 +145,13 @@ impl GroupEncoder {
     fn plan_block<S: Sample>(
         &mut self,
         task: Task,
-        samples: &[S],
+        stretch: Stretch<S>,
         first: Option<(&[S], usize)>,
         residual: &mut [S],
     ) -> Block<S> {
+        let samples = stretch.samples;
         let coding = coding(task.encoding, &samples[MAX_ORDER..]);
-        let (mut block, cost) = self.predict(task, coding, samples, samples, residual);
+        let (mut block, cost) = self.predict(task, coding, samples, stretch, residual);
         if let (Some((first, at)), Some(delay)) = (first, task.header.delay) {
             let mut trial = vec![S::default(); residual.len()];
             let other = Other {
@@ -179,7 +187,7 @@ impl GroupEncoder {
         task: Task,
         coding: Coding,
         samples: &[S],
-        difference: &[S],
+        difference: Stretch<S>,
         residual: &mut [S],
     ) -> (Block<S>, f64) {
         let wasted = if let Coding::Linear { wasted } = coding {
@@ -188,9 +196,13 @@ impl GroupEncoder {
             0
         };
         let bits = |residual: &[S]| bits(task, coding, &samples[MAX_ORDER..], residual);
+        let difference = Stretch {
+            wasted,
+            ..difference
+        };
         let choice = self
             .analyzer
-            .choose(difference, wasted, task.search, bits, residual);
+            .choose(difference, task.search, bits, residual);
         (
             Block {
                 gain: 0,
@@ -236,7 +248,12 @@ impl GroupEncoder {
             Coding::Linear { .. } => Coding::Linear { wasted: 0 },
             other => other,
         };
-        let (block, cost) = self.predict(task, coding, samples, &difference, residual);
+        let difference = Stretch {
+            samples: &difference,
+            around: &difference[MAX_ORDER..],
+            wasted: 0,
+        };
+        let (block, cost) = self.predict(task, coding, samples, difference, residual);
         Some((Block { gain, ..block }, cost))
     }
 
@@ -392,8 +409,10 @@ struct Other<'a, S> {
 /// The bits that the residual of a block is expected to take.
 fn bits<S: Sample>(task: Task, coding: Coding, samples: &[S], residual: &[S]) -> f64 {
     let part = task.header.part();
-    let Coding::Ranks(law) = coding else {
-        return analysis::residual_bits(residual, part);
+    let law = match coding {
+        Coding::Ranks(law) => law,
+        _ if task.search.fine => return analysis::fine_bits(residual, part),
+        _ => return analysis::residual_bits(residual, part),
     };
     let set = law.set(task.encoding);
     let distance =

@@ -38,11 +38,13 @@ impl Effort {
                 windows: 2,
                 orders: 0,
                 max_order: 32,
+                fine: false,
             },
             Self::Thorough => Search {
                 windows: 3,
                 orders: 3,
                 max_order: 32,
+                fine: true,
             },
         }
     }

@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use super::entropy::{Compressor, Decompressor};
+use super::entropy::{Compressor, Content, Decompressor};
 use super::frame::CodecError;
 use super::{classes, g711};
 
@@ -96,12 +96,17 @@ impl Writer {
     }
 
     /// Writes lengths, entropy-coded streams and low bits to `out`.
-    pub(super) fn finish(&mut self, compressor: &mut Compressor, out: &mut Vec<u8>) {
+    pub(super) fn finish(
+        &mut self,
+        content: Content,
+        compressor: &mut Compressor,
+        out: &mut Vec<u8>,
+    ) {
         for (front, back) in self.fronts.iter_mut().zip(&self.backs) {
             front.extend(back.iter().rev());
         }
         put_lengths(&self.fronts, out);
-        let packed = compressor.streams(&self.fronts[..LOW]);
+        let packed = compressor.streams(content, &self.fronts[..LOW]);
         put_number(packed.len(), out);
         out.extend_from_slice(packed);
         out.extend_from_slice(&self.fronts[LOW]);
@@ -296,6 +301,6 @@ pub(super) fn nonsense(method: u8, header: &[u8], streams: &[Vec<u8>]) -> Vec<u8
     if header[0] & 0x40 != 0 {
         out.push(header[2]);
     }
-    writer.finish(&mut Compressor::new(), &mut out);
+    writer.finish(Content::Symbols, &mut Compressor::new(), &mut out);
     out
 }

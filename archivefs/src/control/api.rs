@@ -1,9 +1,13 @@
 //! What goes over the control socket: one type a request and a response, used by service and client
 //! alike. Times are RFC 3339 in UTC, lengths are seconds. Errors are problem details (RFC 9457).
+//! [`log`] has those about the audit log.
+
+pub mod log;
 
 use crate::call::Direction;
 use crate::verify::{Finding, Progress};
 use chrono::{DateTime, Utc};
+use log::LogStatus;
 use serde::{Deserialize, Serialize};
 use tsuwaroku_spool::record::{Encoding, EndReason};
 use ulid::Ulid;
@@ -55,6 +59,8 @@ pub struct Status {
     pub findings: Vec<Finding>,
     /// Entries that were refused.
     pub quarantined: Vec<Quarantined>,
+    /// How the audit log is.
+    pub log: LogStatus,
 }
 
 impl Status {
@@ -64,6 +70,7 @@ impl Status {
             || self.trouble.is_some()
             || !self.quarantined.is_empty()
             || !self.findings.is_empty()
+            || !self.log.troubles.is_empty()
     }
 }
 

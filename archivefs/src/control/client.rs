@@ -59,11 +59,24 @@ impl Client {
         path: &str,
         query: &Q,
     ) -> Result<T, ClientError> {
-        let query = serde_urlencoded::to_string(query)
-            .map_err(|error| ClientError::Garbled(error.to_string()))?;
+        let query = serde_urlencoded::to_string(query).map_err(garbled)?;
         self.runtime.block_on(async {
             let uri = format!("{path}?{query}");
             let response = self.send(Method::GET, &uri, Bytes::new()).await?;
+            let body = response.into_body().collect().await.map_err(garbled)?;
+            serde_json::from_slice(&body.to_bytes()).map_err(garbled)
+        })
+    }
+
+    /// Sends `request` to `path`.
+    pub fn post<Q: Serialize, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        request: &Q,
+    ) -> Result<T, ClientError> {
+        let body = serde_json::to_vec(request).map_err(garbled)?;
+        self.runtime.block_on(async {
+            let response = self.send(Method::POST, path, body.into()).await?;
             let body = response.into_body().collect().await.map_err(garbled)?;
             serde_json::from_slice(&body.to_bytes()).map_err(garbled)
         })
@@ -75,27 +88,28 @@ impl Client {
         &self,
         path: &str,
         request: &Q,
-        mut each: impl FnMut(T) -> bool,
+        each: impl FnMut(T) -> bool,
     ) -> Result<(), ClientError> {
         let body = serde_json::to_vec(request).map_err(garbled)?;
         self.runtime.block_on(async {
-            let mut body = self
-                .send(Method::POST, path, body.into())
-                .await?
-                .into_body();
-            let mut pending = Vec::new();
-            while let Some(frame) = body.frame().await {
-                if let Ok(data) = frame.map_err(garbled)?.into_data() {
-                    pending.extend_from_slice(&data);
-                }
-                while let Some(end) = pending.iter().position(|&byte| byte == b'\n') {
-                    let line: Vec<u8> = pending.drain(..=end).collect();
-                    if !each(serde_json::from_slice(&line).map_err(garbled)?) {
-                        return Ok(());
-                    }
-                }
-            }
-            Ok(())
+            let response = self.send(Method::POST, path, body.into()).await?;
+            lines(response, each).await
+        })
+    }
+
+    /// Asks for `path` with `query` and hands every line of the answer to `each`, until it answers
+    /// `false`.
+    pub fn get_lines<Q: Serialize, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &Q,
+        each: impl FnMut(T) -> bool,
+    ) -> Result<(), ClientError> {
+        let query = serde_urlencoded::to_string(query).map_err(garbled)?;
+        self.runtime.block_on(async {
+            let uri = format!("{path}?{query}");
+            let response = self.send(Method::GET, &uri, Bytes::new()).await?;
+            lines(response, each).await
         })
     }
 
@@ -137,6 +151,26 @@ impl Client {
             ClientError::Refused,
         ))
     }
+}
+
+async fn lines<T: DeserializeOwned>(
+    response: Response<Incoming>,
+    mut each: impl FnMut(T) -> bool,
+) -> Result<(), ClientError> {
+    let mut body = response.into_body();
+    let mut pending = Vec::new();
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame.map_err(garbled)?.into_data() {
+            pending.extend_from_slice(&data);
+        }
+        while let Some(end) = pending.iter().position(|&byte| byte == b'\n') {
+            let line: Vec<u8> = pending.drain(..=end).collect();
+            if !each(serde_json::from_slice(&line).map_err(garbled)?) {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
 }
 
 fn garbled(error: impl std::fmt::Display) -> ClientError {

@@ -14,6 +14,7 @@ use crate::findings::Findings;
 use crate::fs::Owners;
 use crate::ingest;
 use crate::keys::KeyStatus;
+use crate::refusals::Refusals;
 use crate::rights::{Action, Actor, Denied, Rights};
 use crate::vault::Vault;
 use crate::verify::{self, Event};
@@ -58,6 +59,8 @@ pub struct Device {
     pub accounts: Arc<Accounts>,
     /// The groups that may read each line.
     pub owners: Owners,
+    /// How refusals are logged.
+    pub refusals: Arc<Refusals>,
     /// The log's checkpoints.
     pub checkpoints: Arc<Checkpoints>,
 }
@@ -110,22 +113,23 @@ impl Device {
                     since: entry.since.into(),
                 })
                 .collect(),
+            log: self.log_status()?,
         })
     }
 
     /// Logs that `actor` asked for `action`, and what came of it. Looking at the device's state is no
-    /// operation, unless it was refused; a search has a record of its own.
-    pub(super) fn log_asked(&self, actor: &Actor, action: Action, asked: &Result<(), Denied>) {
+    /// operation, unless it was refused; what has a record of its own needs no other.
+    pub(super) fn log_asked(&self, actor: &Actor, action: Action, asked: Result<(), Denied>) {
         let draft = |how| Draft::new(now(), Logged::Control, how).by(who(actor));
         match asked {
-            Ok(()) if matches!(action, Action::Status | Action::Keys | Action::Find) => {}
+            Ok(()) if is_logged_otherwise(action) => {}
             Ok(()) => {
                 let draft = draft(Outcome::Done).with("action", action.word());
                 self.catalogue.log_later(draft);
             }
             Err(reason) => {
                 let draft = draft(Outcome::Refused).with("action", action.word());
-                self.catalogue.log_later(draft.with("reason", reason));
+                self.refusals.log(draft.with("reason", reason));
             }
         }
     }
@@ -307,15 +311,22 @@ impl Device {
 
     /// How the keys are.
     pub(super) fn keys(&self) -> Result<KeyStatus, Problem> {
-        self.vault.keys().status().map_err(|error| {
-            let advice = "look into the daemon's log: journalctl -u tsuwaroku";
-            Problem::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "keys",
-                error.to_string(),
-                advice,
-            )
-        })
+        Ok(self.vault.keys().status()?)
+    }
+}
+
+/// Whether `action`, done, is no operation, or has a record that says more than that it was asked for.
+fn is_logged_otherwise(action: Action) -> bool {
+    match action {
+        Action::Status
+        | Action::Keys
+        | Action::Find
+        | Action::List
+        | Action::Listen
+        | Action::ReadLog
+        | Action::VerifyLog
+        | Action::RotateLogKey => true,
+        Action::Verify => false,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::api::Problem;
 use crate::catalogue::CatalogueError;
+use crate::keys::KeyError;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
@@ -20,6 +21,13 @@ impl Problem {
             detail: detail.into(),
             advice: advice.to_owned(),
         }
+    }
+
+    /// The daemon itself cannot.
+    fn internal(kind: &str, error: &dyn std::error::Error) -> Self {
+        let advice = "look into the daemon's log: journalctl -u tsuwaroku";
+        let internal = StatusCode::INTERNAL_SERVER_ERROR;
+        Self::new(internal, kind, error.to_string(), advice)
     }
 
     /// The request makes no sense.
@@ -44,12 +52,12 @@ impl IntoResponse for Problem {
 
 impl From<CatalogueError> for Problem {
     fn from(error: CatalogueError) -> Self {
-        let advice = "look into the daemon's log: journalctl -u tsuwaroku";
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "catalogue",
-            error.to_string(),
-            advice,
-        )
+        Self::internal("catalogue", &error)
+    }
+}
+
+impl From<KeyError> for Problem {
+    fn from(error: KeyError) -> Self {
+        Self::internal("keys", &error)
     }
 }

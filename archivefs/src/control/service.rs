@@ -1,14 +1,20 @@
 //! The daemon's side of the control socket. Knows HTTP and rights; what it answers comes from the
 //! modules below. Sizes, times and numbers of requests are bounded.
 
+use super::api::log::{
+    self as api_log, LogCheckpoint, LogEnd, LogEvent, LogRequest, LogRotated, LogVerifyEvent,
+    LogVerifyRequest,
+};
 use super::api::{self, FindRequest, FindResponse, Problem, Status, VerifyEvent, VerifyRequest};
 use super::device::Device;
-use crate::accounts::Account;
+use super::log::keys as keys_of;
 use crate::keys::KeyStatus;
 use crate::rights::{Action, Actor};
 use axum::body::Body;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{Extension, FromRequest, FromRequestParts, Query, State};
+use axum::extract::{
+    DefaultBodyLimit, Extension, FromRequest, FromRequestParts, Query, Request, State,
+};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -63,13 +69,14 @@ async fn connection(
     device: Arc<Device>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let peer = stream.peer_cred()?;
-    let actor = Actor {
-        // The name service may have to be asked.
-        account: blocking_account(&device, peer.uid()).await?,
+    let peer = Peer {
+        uid: peer.uid(),
         gid: peer.gid(),
         pid: peer.pid().and_then(|pid| u32::try_from(pid).ok()),
     };
-    let service = TowerToHyperService::new(router(device).layer(Extension(actor)));
+    let identified = axum::middleware::from_fn_with_state(device.clone(), identify);
+    let router = router(device).layer(identified).layer(Extension(peer));
+    let service = TowerToHyperService::new(router);
     hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(PATIENCE)
@@ -84,15 +91,28 @@ fn router(device: Arc<Device>) -> Router {
         .route(api::RECORDINGS, get(find))
         .route(api::VERIFY, post(verify))
         .route(api::KEYS, get(keys))
+        .route(api_log::LOG, get(read_log))
+        .route(api_log::LOG_CHECKPOINT, post(issue_checkpoint))
+        .route(api_log::LOG_ROTATE, post(rotate_log_key))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .layer(RequestBodyLimitLayer::new(MOST_BODY))
+        .merge(large_requests())
         .layer(TimeoutLayer::with_status_code(
             StatusCode::GATEWAY_TIMEOUT,
             PATIENCE,
         ))
         .layer(axum::middleware::map_response(as_problem))
         .with_state(device)
+}
+
+/// Those that bring much: who may ask is checked before a body is read.
+fn large_requests() -> Router<Arc<Device>> {
+    Router::new()
+        .route(api_log::LOG_VERIFY, post(verify_log))
+        .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::disable())
+        .layer(RequestBodyLimitLayer::new(api_log::MOST_CHECKPOINTS))
 }
 
 /// A socket at `path` that everybody may ask through; one that nobody listens on any more is
@@ -139,7 +159,7 @@ impl<S: Send + Sync, T: serde::de::DeserializeOwned> FromRequestParts<S> for Und
 impl<S: Send + Sync, T: serde::de::DeserializeOwned> FromRequest<S> for Understood<Json<T>> {
     type Rejection = Problem;
 
-    async fn from_request(request: axum::extract::Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let json: Result<Json<T>, JsonRejection> = Json::from_request(request, state).await;
         json.map(Understood)
             .map_err(|rejection| Problem::bad_request(rejection.body_text()))
@@ -171,8 +191,8 @@ async fn wrong_method() -> Problem {
 async fn as_problem(response: Response) -> Response {
     match response.status() {
         StatusCode::PAYLOAD_TOO_LARGE => {
-            let advice = "no request needs to be that large";
-            let detail = format!("the request is larger than {MOST_BODY} bytes");
+            let advice = "with many checkpoints: verify a copy, tsuwaroku audit verify --database";
+            let detail = "the request is larger than the service takes";
             let status = StatusCode::PAYLOAD_TOO_LARGE;
             Problem::new(status, "too-large", detail, advice).into_response()
         }
@@ -185,15 +205,44 @@ async fn as_problem(response: Response) -> Response {
     }
 }
 
-async fn blocking_account(device: &Arc<Device>, uid: u32) -> io::Result<Arc<Account>> {
-    let device = device.clone();
-    let known = move || device.accounts.get(uid, Instant::now());
-    Ok(tokio::task::spawn_blocking(known).await?)
+/// The other end of a connection, as the kernel tells it.
+#[derive(Debug, Clone, Copy)]
+struct Peer {
+    uid: u32,
+    gid: u32,
+    pid: Option<u32>,
+}
+
+/// Finds out who asks, for each request anew: a connection may live for days, and rights change.
+async fn identify(
+    State(device): State<Arc<Device>>,
+    Extension(peer): Extension<Peer>,
+    mut request: Request,
+    next: axum::middleware::Next,
+) -> Response {
+    let account = blocking(move || {
+        device
+            .accounts
+            .get(peer.uid, Instant::now())
+            .map_err(|error| {
+                let advice = "try again; ask whoever runs the office's accounts";
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                Problem::new(status, "no-account", error.to_string(), advice)
+            })
+    });
+    match account.await {
+        Ok(account) => {
+            let (gid, pid) = (peer.gid, peer.pid);
+            request.extensions_mut().insert(Actor { account, gid, pid });
+            next.run(request).await
+        }
+        Err(problem) => problem.into_response(),
+    }
 }
 
 fn allow(actor: &Actor, action: Action, device: &Device) -> Result<(), Problem> {
     let asked = device.rights.may(&actor.account, action, None);
-    device.log_asked(actor, action, &asked);
+    device.log_asked(actor, action, asked);
     asked.map_err(|reason| {
         let reason = format!("{}: {reason}", actor.account.name);
         let advice = "ask the device manager to enter the account under [roles]";
@@ -253,11 +302,100 @@ async fn verify(
     let filter = device.verify_filter(&request)?;
     let (events, waiting) = mpsc::channel::<VerifyEvent>(64);
     tokio::task::spawn_blocking(move || device.verify(&filter, request.metadata, &events));
+    Ok(lines(waiting))
+}
+
+/// An answer of one JSON text a line, as they come.
+fn lines<T: serde::Serialize + Send + 'static>(waiting: mpsc::Receiver<T>) -> Response {
     let lines = ReceiverStream::new(waiting).map(|event| {
         let mut line = serde_json::to_vec(&event)?;
         line.push(b'\n');
         Ok::<_, serde_json::Error>(line)
     });
     let kind = [(header::CONTENT_TYPE, "application/x-ndjson")];
-    Ok((kind, Body::from_stream(lines)).into_response())
+    (kind, Body::from_stream(lines)).into_response()
+}
+
+async fn read_log(
+    State(device): State<Arc<Device>>,
+    Extension(actor): Extension<Actor>,
+    Understood(Query(request)): Understood<Query<LogRequest>>,
+) -> Result<Response, Problem> {
+    allow(&actor, Action::ReadLog, &device)?;
+    let (reader, asked) = (device.clone(), request.clone());
+    let before = blocking(move || reader.begin_reading(&actor, &asked)).await?;
+    let (events, waiting) = mpsc::channel(64);
+    tokio::spawn(async move {
+        let end = match list_log(device, request, before, &events).await {
+            Ok(more) => LogEvent::Done(LogEnd { more }),
+            Err(problem) => LogEvent::Failed(problem.detail),
+        };
+        // Whoever asked may have gone away.
+        let _ = events.send(end).await;
+    });
+    Ok(lines(waiting))
+}
+
+/// Tells `events` what `request` asks for, and answers whether there may be more. No thread is held
+/// while whoever asked is slow to read.
+async fn list_log(
+    device: Arc<Device>,
+    request: LogRequest,
+    mut before: u64,
+    events: &mpsc::Sender<LogEvent>,
+) -> Result<bool, Problem> {
+    let mut left = request.limit.unwrap_or(api_log::USUAL_RECORDS);
+    while !events.is_closed() {
+        let (reader, asked) = (device.clone(), request.clone());
+        let page = blocking(move || reader.log_page(&asked, before)).await?;
+        for record in page.records {
+            if left == 0 {
+                return Ok(true);
+            }
+            left -= 1;
+            if events
+                .send(LogEvent::Record(Box::new(record)))
+                .await
+                .is_err()
+            {
+                return Ok(true);
+            }
+        }
+        match page.before {
+            None => return Ok(false),
+            Some(_) if left == 0 => return Ok(true),
+            Some(next) => before = next,
+        }
+    }
+    Ok(true)
+}
+
+async fn verify_log(
+    State(device): State<Arc<Device>>,
+    Extension(actor): Extension<Actor>,
+    request: Request,
+) -> Result<Response, Problem> {
+    allow(&actor, Action::VerifyLog, &device)?;
+    let Understood(Json(request)) =
+        Understood::<Json<LogVerifyRequest>>::from_request(request, &()).await?;
+    let keys = keys_of(&request)?;
+    let (events, waiting) = mpsc::channel::<LogVerifyEvent>(64);
+    tokio::task::spawn_blocking(move || device.verify_log(&actor, keys, &request, &events));
+    Ok(lines(waiting))
+}
+
+async fn issue_checkpoint(
+    State(device): State<Arc<Device>>,
+    Extension(actor): Extension<Actor>,
+) -> Result<Json<LogCheckpoint>, Problem> {
+    allow(&actor, Action::VerifyLog, &device)?;
+    blocking(move || device.issue_checkpoint(&actor).map(Json)).await
+}
+
+async fn rotate_log_key(
+    State(device): State<Arc<Device>>,
+    Extension(actor): Extension<Actor>,
+) -> Result<Json<LogRotated>, Problem> {
+    allow(&actor, Action::RotateLogKey, &device)?;
+    blocking(move || device.rotate_log_key(&actor).map(Json)).await
 }

@@ -7,7 +7,7 @@
 //! the same by list and by mode. The owner's entry has no such bit: the kernel checks an owner by the
 //! mode, and a program that copies lists (`cp -a`) should not make a writable copy more than it must.
 //!
-//! The bytes are those of `system.posix_acl_access` (linux/posix_acl_xattr.h): a version, then a tag,
+//! The bytes are those of `system.posix_acl_access` (`linux/posix_acl_xattr.h`): a version, then a tag,
 //! permission bits and an id for each entry, little-endian.
 
 /// The name of the attribute.

@@ -133,13 +133,23 @@ impl Blocks {
         let ticket = state.tick();
         state.decoding.insert(id, ticket);
         drop(state);
-        let decoder = self.decoders().pop();
         Turn {
             blocks: self,
             id,
             ticket,
-            decoder: decoder.unwrap_or_default(),
         }
+    }
+
+    /// Decodes with a decoder at rest, or a new one; one that was in a panic is not used again.
+    fn decode<E>(
+        &self,
+        decode: impl FnOnce(&mut Decoder) -> Result<Vec<u8>, E>,
+    ) -> Result<Vec<u8>, E> {
+        let resting = self.decoders().pop();
+        let mut decoder = resting.unwrap_or_default();
+        let samples = decode(&mut decoder);
+        self.decoders().push(decoder);
+        samples
     }
 
     // A panic elsewhere leaves nothing half done in here.
@@ -157,18 +167,14 @@ struct Turn<'a> {
     blocks: &'a Blocks,
     id: BlockId,
     ticket: u64,
-    decoder: Decoder,
 }
 
 impl Turn<'_> {
     fn decode<E>(
-        mut self,
+        self,
         decode: impl FnOnce(&mut Decoder) -> Result<Vec<u8>, E>,
     ) -> Result<Samples, E> {
-        let samples = Arc::new(decode(&mut self.decoder)?);
-        self.blocks
-            .decoders()
-            .push(std::mem::take(&mut self.decoder));
+        let samples = Arc::new(self.blocks.decode(decode)?);
         let mut state = self.blocks.lock();
         if state.decoding.get(&self.id) == Some(&self.ticket) {
             state.keep(self.id, samples.clone(), self.blocks.capacity);
@@ -239,6 +245,7 @@ mod tests {
         BlockId { recording, number }
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "it is what decoding gives")]
     fn ten(byte: u8) -> Result<Vec<u8>, Infallible> {
         Ok(vec![byte; 10])
     }

@@ -1,6 +1,7 @@
 //! Why the file system refuses, and the errno that says so. No wildcard: a new reason needs a
 //! decision.
 
+use crate::accounts::NoAnswer;
 use crate::catalogue::CatalogueError;
 use crate::rights::Denied;
 use crate::store::StoreError;
@@ -33,6 +34,12 @@ pub enum FsError {
     /// Whoever asks has no right to it.
     #[error(transparent)]
     Denied(#[from] Denied),
+    /// Nobody says who asks, so nothing is decided.
+    #[error(transparent)]
+    Unknown(#[from] NoAnswer),
+    /// The daemon stops.
+    #[error("the archive is being closed")]
+    Closing,
     /// The disk has not answered in time.
     #[error("the disk of the tier does not answer")]
     Late,
@@ -64,7 +71,7 @@ impl FsError {
             Self::BadHandle => Errno::EBADF,
             Self::ReadOnly => Errno::EROFS,
             Self::Denied(_) => Errno::EACCES,
-            Self::Late | Self::NotLogged(_) => Errno::EIO,
+            Self::Late | Self::NotLogged(_) | Self::Unknown(_) | Self::Closing => Errno::EIO,
             Self::NotTheRecording(_) | Self::Catalogue(_) | Self::Vault(_) | Self::Store(_) => {
                 Errno::EIO
             }

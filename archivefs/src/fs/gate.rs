@@ -13,17 +13,26 @@ use super::reader::Reader;
 use super::table::Table;
 use super::trail::{self, Listed};
 use super::{ArchiveFs, Blocks, Entry, FsError, Pool};
-use crate::accounts::{Account, Accounts};
+use crate::accounts::{Account, Accounts, NoAnswer};
 use crate::audit::{Draft, Event, Outcome, Who};
 use crate::catalogue::{Catalogue, Recording};
 use crate::clock::now;
 use crate::findings::Findings;
+use crate::refusals::Refusals;
 use crate::rights::{Action, Rights};
 use crate::verify::{Depth, check};
 use crate::views::Node;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
+use ulid::Ulid;
+
+/// Recordings that are looked at a time because they could not be read.
+const MOST_SUSPECTS: usize = 4;
+
+/// Accounts that the name service is asked for at once: those that share a place wait for one another.
+const MOST_ASKED: usize = 32;
 
 /// Who asks, as the kernel says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +62,10 @@ pub struct GateParts {
     pub blocks: Arc<Blocks>,
     /// Threads that wait for the tier's disk.
     pub disks: Arc<Pool>,
+    /// Threads that wait for the name service.
+    pub names: Arc<Pool>,
+    /// How refusals are logged.
+    pub refusals: Arc<Refusals>,
     /// Whether listings are logged.
     pub listings: bool,
 }
@@ -66,7 +79,12 @@ pub struct Gate {
     folders: Table<OpenFolder>,
     /// Counts the recordings that came in: what was read before the last one may be old.
     news: AtomicU64,
-    stale: Mutex<Vec<Node>>,
+    stale: Mutex<HashSet<Node>>,
+    /// Recordings that could not be read and are being looked at.
+    suspects: Mutex<HashSet<Ulid>>,
+    closing: AtomicBool,
+    /// Held by whoever asks the name service, by account.
+    asked: [Mutex<()>; MOST_ASKED],
 }
 
 /// A directory that somebody lists.
@@ -97,6 +115,9 @@ impl Gate {
             folders: Table::default(),
             news: AtomicU64::new(0),
             stale: Mutex::default(),
+            suspects: Mutex::default(),
+            closing: AtomicBool::new(false),
+            asked: Default::default(),
         }
     }
 
@@ -113,24 +134,60 @@ impl Gate {
         node: Node,
         then: impl FnOnce(Result<u64, FsError>) + Send + 'static,
     ) {
-        match self.may_listen(caller, node) {
-            Ok((who, recording, number)) => self.open_logged(who, recording, number, then),
-            Err(error) => then(Err(error)),
-        }
+        let gate = self.clone();
+        self.with_account(caller, move |account| {
+            match account.and_then(|account| gate.may_listen(caller, &account, node)) {
+                Ok((who, recording, number)) => gate.open_logged(who, recording, number, then),
+                Err(error) => then(Err(error)),
+            }
+        });
     }
 
-    fn may_listen(&self, caller: Caller, node: Node) -> Result<(Who, Recording, String), FsError> {
+    /// Does `then` with the account of `caller`: at once where it is known, otherwise when the name
+    /// service has answered, or has not.
+    fn with_account(
+        self: &Arc<Self>,
+        caller: Caller,
+        then: impl FnOnce(Result<Arc<Account>, FsError>) + Send + 'static,
+    ) {
+        if let Some(account) = self.parts.accounts.known(caller.uid, Instant::now()) {
+            return then(Ok(account));
+        }
+        let (gate, place) = (self.clone(), caller.uid as usize % MOST_ASKED);
+        self.parts.names.run(
+            move || {
+                // Who asks of the same account finds the answer: it is asked for once.
+                let _turn = gate.asked[place]
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
+                gate.parts.accounts.get(caller.uid, Instant::now())
+            },
+            move |answer| {
+                let answer = answer.unwrap_or(Err(NoAnswer));
+                then(answer.map_err(FsError::from));
+            },
+        );
+    }
+
+    fn may_listen(
+        &self,
+        caller: Caller,
+        account: &Account,
+        node: Node,
+    ) -> Result<(Who, Recording, String), FsError> {
+        if self.closing.load(Ordering::SeqCst) {
+            return Err(FsError::Closing);
+        }
         let recording = self.fs().recording(node)?;
         let (number, readers) = self.fs().line_of(node)?.ok_or(FsError::NotFound)?;
-        let account = self.account(caller);
-        let who = trail::evidence(caller, &account);
+        let who = trail::evidence(caller, account);
         let may = self
             .parts
             .rights
-            .may(&account, Action::Listen, Some(readers));
+            .may(account, Action::Listen, Some(readers));
         if let Err(denied) = may {
             let draft = trail::open(now(), who, &recording, &number, Outcome::Refused);
-            self.log_later(draft.with("reason", denied));
+            self.parts.refusals.log(draft.with("reason", denied));
             return Err(denied.into());
         }
         Ok((who, recording, number))
@@ -153,6 +210,9 @@ impl Gate {
                     Err(error) => {
                         let draft = trail::open(now(), who, &recording, &number, Outcome::Failed);
                         answered.log_later(draft.with("reason", &error));
+                        if !matches!(error, FsError::Late) {
+                            answered.suspect(&recording);
+                        }
                         return then(Err(error));
                     }
                 };
@@ -161,14 +221,22 @@ impl Gate {
                 answered.parts.catalogue.log_then(draft, move |logged| {
                     let parts = &gate.parts;
                     let (blocks, ahead) = (parts.blocks.clone(), Some(parts.disks.clone()));
-                    then(logged.map_err(FsError::NotLogged).map(|()| {
+                    let opened = logged.map_err(FsError::NotLogged).map(|()| {
                         gate.files.add(OpenFile {
                             reader: Reader::new(object, recording.key, blocks, ahead),
                             who,
                             recording,
                             number,
                         })
-                    }));
+                    });
+                    then(match opened {
+                        // Closed while the record was on its way: nobody else would log the end.
+                        Ok(handle) if gate.closing.load(Ordering::SeqCst) => {
+                            gate.release(handle);
+                            Err(FsError::Closing)
+                        }
+                        opened => opened,
+                    });
                 });
             },
         );
@@ -193,7 +261,10 @@ impl Gate {
         self.parts.disks.run(
             move || {
                 let read = file.reader.read(offset, size);
-                if let Err(error) = &read {
+                // A reader that was failed on purpose says nothing of the recording.
+                if let Err(error) = &read
+                    && !file.reader.is_failed()
+                {
                     gate.alarm(&file, offset, &error.to_string());
                 }
                 read
@@ -208,7 +279,7 @@ impl Gate {
     }
 
     /// A recording cannot be read: an alarm, and a record. What is wrong with it is found out at once.
-    fn alarm(&self, file: &OpenFile, offset: u64, reason: &str) {
+    fn alarm(self: &Arc<Self>, file: &OpenFile, offset: u64, reason: &str) {
         log::error!("ALARM: {} at byte {offset}: {reason}", file.recording.id);
         let draft = Draft::new(now(), Event::ReadFailed, Outcome::Failed)
             .by(file.who.clone())
@@ -217,8 +288,34 @@ impl Gate {
             .with("offset", offset)
             .with("reason", reason);
         self.log_later(draft);
-        for finding in check(self.fs().vault(), &file.recording, Depth::Verify) {
-            self.parts.findings.enter(&finding);
+        self.suspect(&file.recording);
+    }
+
+    /// Has a recording that could not be read looked at, on a thread of its own: whoever reads it waits
+    /// for no verification, and one at a time is enough of each.
+    fn suspect(self: &Arc<Self>, recording: &Recording) {
+        let findings = &self.parts.findings;
+        if findings.is_open(self.fs().vault(), recording.id) {
+            return;
+        }
+        let mut suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
+        if suspects.len() >= MOST_SUSPECTS || !suspects.insert(recording.id) {
+            return;
+        }
+        drop(suspects);
+        let (gate, suspected) = (self.clone(), recording.clone());
+        let look = move || {
+            for finding in check(gate.fs().vault(), &suspected, Depth::Verify) {
+                gate.parts.findings.enter(&finding);
+            }
+            let mut suspects = gate.suspects.lock().unwrap_or_else(PoisonError::into_inner);
+            suspects.remove(&suspected.id);
+        };
+        if let Err(error) = std::thread::Builder::new()
+            .name("suspect".into())
+            .spawn(look)
+        {
+            log::error!("{} cannot be looked at: {error}", recording.id);
         }
     }
 
@@ -243,6 +340,7 @@ impl Gate {
 
     /// The mount is gone: whatever is still open is closed.
     pub fn close_all(&self) {
+        self.closing.store(true, Ordering::SeqCst);
         for file in self.files.drain() {
             file.reader.fail();
             self.log_release(&file);
@@ -255,10 +353,28 @@ impl Gate {
     }
 
     /// Opens the directory `node` for `caller`, and answers its handle.
-    pub fn open_folder(&self, caller: Caller, node: Node) -> Result<u64, FsError> {
-        if let Some((number, readers)) = self.fs().line_of(node)? {
-            self.may_list(caller, &number, readers)?;
+    pub fn open_folder(
+        self: &Arc<Self>,
+        caller: Caller,
+        node: Node,
+        then: impl FnOnce(Result<u64, FsError>) + Send + 'static,
+    ) {
+        match self.fs().line_of(node) {
+            // What everybody may list.
+            Ok(None) => then(self.read_folder(node)),
+            Ok(Some((number, readers))) => {
+                let gate = self.clone();
+                self.with_account(caller, move |account| {
+                    let may = account
+                        .and_then(|account| gate.may_list(caller, &account, &number, readers));
+                    then(may.and_then(|()| gate.read_folder(node)));
+                });
+            }
+            Err(error) => then(Err(error)),
         }
+    }
+
+    fn read_folder(&self, node: Node) -> Result<u64, FsError> {
         // Counted before it is read: rather once too often stale than once too seldom.
         let news = self.news.load(Ordering::SeqCst);
         let entries = Arc::new(self.fs().listing(node)?);
@@ -269,17 +385,22 @@ impl Gate {
         }))
     }
 
-    fn may_list(&self, caller: Caller, number: &str, readers: u32) -> Result<(), FsError> {
-        let account = self.account(caller);
-        let may = self.parts.rights.may(&account, Action::List, Some(readers));
+    fn may_list(
+        &self,
+        caller: Caller,
+        account: &Account,
+        number: &str,
+        readers: u32,
+    ) -> Result<(), FsError> {
+        let may = self.parts.rights.may(account, Action::List, Some(readers));
         if let Err(denied) = may {
-            let who = trail::evidence(caller, &account);
+            let who = trail::evidence(caller, account);
             let draft = trail::list(now(), who, number, Outcome::Refused);
-            self.log_later(draft.with("reason", denied));
+            self.parts.refusals.log(draft.with("reason", denied));
             return Err(denied.into());
         }
         if self.parts.listings && self.listed.is_new(caller.uid, number, Instant::now()) {
-            let who = trail::evidence(caller, &account);
+            let who = trail::evidence(caller, account);
             self.log_later(trail::list(now(), who, number, Outcome::Done));
         }
         Ok(())
@@ -287,17 +408,23 @@ impl Gate {
 
     /// What the open directory `handle` lists.
     pub fn folder(&self, handle: u64) -> Result<Arc<Vec<Entry>>, FsError> {
-        Ok(self.folders.get(handle)?.entries.clone())
+        let folder = self.folders.get(handle)?;
+        self.note_if_stale(&folder);
+        Ok(folder.entries.clone())
     }
 
     /// The open directory `handle` is closed.
     pub fn release_folder(&self, handle: u64) {
-        if let Some(folder) = self.folders.remove(handle)
-            && folder.news != self.news.load(Ordering::SeqCst)
-        {
-            // The kernel may have kept it after it was told to forget it.
+        if let Some(folder) = self.folders.remove(handle) {
+            self.note_if_stale(&folder);
+        }
+    }
+
+    /// The kernel may keep a listing after it was told to forget it, if it asked for it before.
+    fn note_if_stale(&self, folder: &OpenFolder) {
+        if folder.news != self.news.load(Ordering::SeqCst) {
             let mut stale = self.stale.lock().unwrap_or_else(PoisonError::into_inner);
-            stale.push(folder.node);
+            stale.insert(folder.node);
         }
     }
 
@@ -307,13 +434,13 @@ impl Gate {
     }
 
     /// Listings that were being read while a recording came in: the kernel must forget them once more.
-    pub fn stale_listings(&self) -> Vec<Node> {
+    pub fn stale_listings(&self) -> HashSet<Node> {
         std::mem::take(&mut *self.stale.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Refuses `operation` of `caller` on `node`, or on `name` in it, and logs that.
     pub fn refuse(
-        &self,
+        self: &Arc<Self>,
         caller: Caller,
         operation: &str,
         node: Option<Node>,
@@ -321,18 +448,21 @@ impl Gate {
     ) -> FsError {
         let line = node.and_then(|node| self.fs().line_of(node).ok().flatten());
         let number = line.as_ref().map(|(number, _)| number.as_str());
-        let who = trail::evidence(caller, &self.account(caller));
+        // Before the answer: the process may be gone after it.
+        let who = trail::evidence(caller, &Account::unknown(caller.uid));
         let name = name.map(|name| name.to_string_lossy());
         let mut draft = trail::refused_write(now(), who, operation, number, name.as_deref());
         if let Some(recording) = node.and_then(|node| self.fs().recording(node).ok()) {
             draft = draft.on(recording.id);
         }
-        self.log_later(draft);
+        let refusals = self.parts.refusals.clone();
+        self.with_account(caller, move |account| {
+            if let (Ok(account), Some(who)) = (account, &mut draft.actor) {
+                who.name.clone_from(&account.name);
+            }
+            refusals.log(draft);
+        });
         FsError::ReadOnly
-    }
-
-    fn account(&self, caller: Caller) -> Arc<Account> {
-        self.parts.accounts.get(caller.uid, Instant::now())
     }
 
     fn log_later(&self, draft: Draft) {

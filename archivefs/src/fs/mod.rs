@@ -173,7 +173,8 @@ impl ArchiveFs {
                     return Err(FsError::NotFound);
                 }
                 let gid = match folder.number {
-                    Some(number) => self.lines.group(number)?,
+                    // Anybody can invent an inode number.
+                    Some(number) => self.lines.by_id(number)?.ok_or(FsError::NotFound)?.gid,
                     None => self.lines.owners().gid,
                 };
                 Ok(self.of_folder(node, Some(folder), gid))

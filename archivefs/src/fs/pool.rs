@@ -254,7 +254,9 @@ impl Shared {
             if !late.is_empty() {
                 drop(state);
                 log::error!("a disk has not answered for {:?}", self.patience);
-                late.into_iter().for_each(|(late, _)| late());
+                for (late, _) in late {
+                    late();
+                }
                 state = self.lock();
                 continue;
             }
@@ -326,18 +328,18 @@ mod tests {
         pool: &Pool,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Answers<T> {
-        let (tell, told) = channel();
-        pool.run(work, move |answer| tell.send(answer).unwrap());
-        told
+        let (sender, answers) = channel();
+        pool.run(work, move |answer| sender.send(answer).unwrap());
+        answers
     }
 
     /// Work that hangs until the sender is dropped or sends, and says when it has begun.
     fn hang(pool: &Pool) -> (Sender<()>, Receiver<()>, Answers<()>) {
-        let (release, released) = channel();
-        let (begin, begun) = channel();
+        let (release, go_on) = channel();
+        let (says_so, begun) = channel();
         let answer = ask(pool, move || {
-            begin.send(()).unwrap();
-            let _ = released.recv();
+            says_so.send(()).unwrap();
+            let _ = go_on.recv();
         });
         (release, begun, answer)
     }
@@ -393,7 +395,9 @@ mod tests {
             })
             .unzip();
         let late = pool.shared.lock().expire(Instant::now() + LONG);
-        late.into_iter().for_each(|(late, _)| late());
+        for (late, _) in late {
+            late();
+        }
         for answer in &answers {
             assert_eq!(answer.recv().unwrap(), Err(TooLate));
         }
@@ -421,12 +425,12 @@ mod tests {
         let pool = Pool::new("test", 1, LONG).unwrap();
         let (release, begun, _hung) = hang(&pool);
         begun.recv().unwrap();
-        let (tell, told) = channel();
-        let spare = tell.clone();
+        let (sender, done) = channel();
+        let spare = sender.clone();
         pool.spare(move || spare.send("spare").unwrap());
-        pool.run(move || tell.send("asked for").unwrap(), |_| ());
+        pool.run(move || sender.send("asked for").unwrap(), |_| ());
         drop(release);
-        assert_eq!(told.iter().collect::<Vec<_>>(), ["asked for", "spare"]);
+        assert_eq!(done.iter().collect::<Vec<_>>(), ["asked for", "spare"]);
     }
 
     #[test]

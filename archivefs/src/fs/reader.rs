@@ -306,8 +306,10 @@ mod tests {
 
         /// Where block `number` begins in the WAV file.
         fn at(&self, number: u64, reader: &Reader) -> u64 {
-            assert!(number < u64::from(reader.source.object.blocks()));
-            reader.source.object.around().0.len() as u64 + number * BLOCK
+            let before = reader.source.object.around().0.len();
+            let at = before + (number * BLOCK) as usize;
+            assert!(at < self.wav.len(), "there is no such block");
+            at as u64
         }
 
         fn has(&self, number: u32) -> bool {

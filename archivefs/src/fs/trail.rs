@@ -30,7 +30,7 @@ pub(super) fn evidence(caller: Caller, account: &Account) -> Who {
     }
 }
 
-/// The process of a thread: the kernel names threads (proc_pid_status(5), Tgid).
+/// The process of a thread: the kernel names threads (`proc_pid_status(5)`, Tgid).
 fn process_of(thread: u32) -> u32 {
     let status = std::fs::read_to_string(format!("/proc/{thread}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("Tgid:"));
@@ -38,7 +38,7 @@ fn process_of(thread: u32) -> u32 {
         .unwrap_or(thread)
 }
 
-/// The path of the program, or only its name where the daemon may not look (proc_pid_exe(5) asks for
+/// The path of the program, or only its name where the daemon may not look (`proc_pid_exe(5)` asks for
 /// rights that a daemon of its own account has not).
 fn executable(process: u32) -> Option<String> {
     if let Ok(path) = std::fs::read_link(format!("/proc/{process}/exe")) {

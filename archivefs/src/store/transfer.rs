@@ -170,7 +170,10 @@ mod tests {
                 let object = store.open_object(self.id, &key());
                 object.is_ok_and(|object| object.verify().is_ok())
             };
-            [&self.primary, &self.secondary].into_iter().filter(whole).count()
+            [&self.primary, &self.secondary]
+                .into_iter()
+                .filter(whole)
+                .count()
         }
     }
 
@@ -181,12 +184,17 @@ mod tests {
         let mut paced = 0;
         stores
             .secondary
-            .receive(stores.id, &stores.primary, &key(), &mut |bytes| paced += bytes)
+            .receive(stores.id, &stores.primary, &key(), &mut |bytes| {
+                paced += bytes;
+            })
             .unwrap();
         assert_eq!(paced, 2 * before.len(), "copied, and read back");
         stores.primary.remove(stores.id).unwrap();
         stores.primary.remove(stores.id).unwrap();
-        assert_eq!(std::fs::read(stores.secondary.path(stores.id)).unwrap(), before);
+        assert_eq!(
+            std::fs::read(stores.secondary.path(stores.id)).unwrap(),
+            before
+        );
         assert_eq!(stores.whole(), 1);
     }
 
@@ -196,7 +204,9 @@ mod tests {
         for step in Step::MOVING {
             let stores = stores();
             fault::fail(Some(step));
-            let failed = stores.receive().and_then(|()| stores.primary.remove(stores.id));
+            let failed = stores
+                .receive()
+                .and_then(|()| stores.primary.remove(stores.id));
             fault::fail(None);
             assert!(failed.is_err(), "{step:?} was not met");
             assert!(stores.whole() >= 1, "{step:?}");

@@ -114,6 +114,16 @@ impl Person {
     }
 }
 
+/// Gives the thread its own rights back.
+struct Back(Uid, Gid);
+
+impl Drop for Back {
+    fn drop(&mut self) {
+        setfsuid(self.0);
+        setfsgid(self.1);
+    }
+}
+
 /// Does `work` with sato's rights to files, on this thread; programs that it starts have those of the
 /// test.
 pub fn as_reader<T>(work: impl FnOnce() -> T) -> T {
@@ -123,13 +133,6 @@ pub fn as_reader<T>(work: impl FnOnce() -> T) -> T {
         let groups: Vec<Gid> = SATO.groups.iter().copied().map(Gid::from_raw).collect();
         setgroups(&groups).expect("tests of the mount are run by root");
     });
-    struct Back(Uid, Gid);
-    impl Drop for Back {
-        fn drop(&mut self) {
-            setfsuid(self.0);
-            setfsgid(self.1);
-        }
-    }
     let gid = setfsgid(Gid::from_raw(SATO.groups[0]));
     let _back = Back(setfsuid(Uid::from_raw(SATO.uid)), gid);
     work()

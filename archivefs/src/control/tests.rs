@@ -1,0 +1,466 @@
+//! The service as its clients meet it: a device in a directory of its own, asked over a real socket.
+
+use super::api::log::*;
+use super::api::{self, Status};
+use super::client::{Client, ClientError};
+use super::device::Device;
+use super::service;
+use crate::accounts::{Account, Accounts};
+use crate::audit::{AuditFinding, Checkpoint, Draft, Event, Outcome, Record, Signer, VerifyingKey};
+use crate::catalogue::tests::{add_checkpoint, change_record};
+use crate::catalogue::{Catalogue, LogRow};
+use crate::checkpoints::{Checkpoints, Troubles};
+use crate::findings::Findings;
+use crate::fs::Owners;
+use crate::ingest::Progress;
+use crate::refusals::Refusals;
+use crate::rights::Rights;
+use crate::serve::{init, open_vault};
+use chrono::Utc;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+use tsuwaroku_config::Config;
+use ulid::Ulid;
+
+/// The uid of whoever asks.
+const UID: u32 = 5000;
+
+/// A daemon without a mount. Whoever connects is one account.
+pub(crate) struct Daemon {
+    folder: tempfile::TempDir,
+    /// What it answers from.
+    pub device: Arc<Device>,
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl Daemon {
+    /// One whose callers are all called `account`: chief, officer, manager and clerk have a role each.
+    /// It gives checkpoints to the file [`Self::notes`].
+    pub fn start(account: &'static str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(folder.path());
+        let (archive, _) = init(&config, Utc::now(), 7).unwrap();
+        let vault = open_vault(&config, archive).unwrap();
+        let database = config.archive.root.join("catalogue.sqlite");
+        let signers = vault.keys().log_signers().unwrap();
+        let log_keys = signers.iter().map(Signer::verifying_key).collect();
+        let catalogue = Arc::new(Catalogue::open(&database, signers).unwrap());
+        let rights = Rights::new(&config.roles, 1, |name| Err(name.to_owned())).unwrap();
+        let known = move |_| {
+            Ok(Account {
+                uid: UID,
+                name: account.into(),
+                groups: vec![],
+            })
+        };
+        let device = Arc::new(Device {
+            findings: Arc::new(Findings::load(catalogue.clone()).unwrap()),
+            vault,
+            spools: vec![],
+            ingest: Arc::new(Progress::default()),
+            mounted: Arc::new(AtomicBool::new(true)),
+            since: Utc::now(),
+            rights: Arc::new(rights),
+            accounts: Arc::new(Accounts::new(Box::new(known))),
+            owners: Owners::default(),
+            refusals: Arc::new(Refusals::new(catalogue.clone())),
+            checkpoints: Arc::new(Checkpoints {
+                catalogue: catalogue.clone(),
+                system_log: false,
+                files: vec![folder.path().join("outside/notes")],
+                troubles: Arc::new(Troubles::default()),
+                keys: Mutex::new(log_keys),
+                giving: Mutex::default(),
+            }),
+            catalogue,
+            config,
+        });
+        let runtime = serve(&device);
+        std::fs::create_dir(folder.path().join("outside")).unwrap();
+        Self {
+            folder,
+            device,
+            _runtime: runtime,
+        }
+    }
+
+    /// Its configuration file.
+    pub fn config_file(&self) -> PathBuf {
+        self.folder.path().join("tsuwaroku.toml")
+    }
+
+    /// Its database.
+    pub fn database(&self) -> PathBuf {
+        self.folder.path().join("root/catalogue.sqlite")
+    }
+
+    /// The outside file of checkpoints.
+    pub fn notes(&self) -> PathBuf {
+        self.folder.path().join("outside/notes")
+    }
+
+    fn client(&self) -> Client {
+        Client::new(&self.device.config.archive.socket).unwrap()
+    }
+
+    /// What is listed, and whether there may be more.
+    fn list(&self, request: &LogRequest) -> Result<(Vec<LogRecord>, bool), ClientError> {
+        let (mut records, mut more) = (Vec::new(), None);
+        self.client().get_lines(LOG, request, |event| {
+            match event {
+                LogEvent::Record(record) => records.push(*record),
+                LogEvent::Done(end) => more = Some(end.more),
+                LogEvent::Failed(reason) => panic!("{reason}"),
+            }
+            true
+        })?;
+        Ok((records, more.expect("the list has an end")))
+    }
+
+    fn verify(
+        &self,
+        request: &LogVerifyRequest,
+    ) -> Result<(LogVerified, Vec<AuditFinding>), ClientError> {
+        let (mut findings, mut verified) = (Vec::new(), None);
+        self.client().post_lines(LOG_VERIFY, request, |event| {
+            match event {
+                LogVerifyEvent::Progress(_) => {}
+                LogVerifyEvent::Finding(finding) => findings.push(finding),
+                LogVerifyEvent::Done(end) => verified = Some(end),
+                LogVerifyEvent::Failed(reason) => panic!("{reason}"),
+            }
+            true
+        })?;
+        Ok((verified.expect("the verification has an end"), findings))
+    }
+
+    fn checkpoint(&self) -> LogCheckpoint {
+        self.client().post(LOG_CHECKPOINT, &()).unwrap()
+    }
+
+    /// The records so far, in order, those included that were to be written soon.
+    pub fn records(&self) -> Vec<Record> {
+        let last = Draft::new(0, Event::Stopped, Outcome::Done);
+        self.device.catalogue.log(last).unwrap();
+        let rows = self.device.catalogue.log_records(1, 10_000).unwrap();
+        let parse = |row: &LogRow| Record::parse(&row.record).unwrap();
+        let mut records: Vec<_> = rows.iter().map(parse).collect();
+        assert_eq!(records.pop().unwrap().event, Event::Stopped);
+        records
+    }
+
+    fn last_record(&self) -> Record {
+        self.records().pop().unwrap()
+    }
+}
+
+fn config(folder: &Path) -> Config {
+    let at = |name: &str| folder.join(name).display().to_string();
+    let text = format!(
+        "[site]\nname = \"x\"\ntime_zone = \"Asia/Tokyo\"\n\
+         [archive]\nroot = \"{}\"\nmount = \"{}\"\nsocket = \"{}\"\nmaster_key = \"{}\"\n\
+         [capture]\nspool = \"{}\"\n\
+         [roles]\nadministrators = [\"chief\"]\ninformation_security_officers = [\"officer\"]\n\
+         device_managers = [\"manager\"]\nstaff = [\"clerk\"]\n\
+         [[line]]\nnumber = \"06-6458-1132\"\nname = \"y\"\npurpose = \"z\"\n\
+         card = \"hw:0\"\nchannel = 1\n",
+        at("root"),
+        at("mount"),
+        at("control.sock"),
+        at("master.key"),
+        at("spool"),
+    );
+    let path = folder.join("tsuwaroku.toml");
+    std::fs::write(&path, text).unwrap();
+    Config::load(&path).unwrap()
+}
+
+fn serve(device: &Arc<Device>) -> tokio::runtime::Runtime {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let listener = service::listen(&device.config.archive.socket).unwrap();
+    let listener = {
+        let _inside = runtime.enter();
+        tokio::net::UnixListener::from_std(listener).unwrap()
+    };
+    runtime.spawn(service::serve(listener, device.clone()));
+    runtime
+}
+
+fn status_of(error: &ClientError) -> u16 {
+    match error {
+        ClientError::Refused(problem) => problem.status,
+        other => panic!("{other}"),
+    }
+}
+
+/// R3.2, R9.1: the roles of the log, each with each request; a refusal is in the log.
+#[test]
+fn roles_decide_who_reads_verifies_and_signs() {
+    // read, verify, checkpoint, rotate
+    let table = [
+        ("chief", [true, true, true, false]),
+        ("officer", [true, true, true, true]),
+        ("manager", [false, true, true, false]),
+        ("clerk", [false, false, false, false]),
+        ("stranger", [false, false, false, false]),
+    ];
+    for (account, expected) in table {
+        let daemon = Daemon::start(account);
+        let client = daemon.client();
+        let answers: [Result<(), ClientError>; 4] = [
+            daemon.list(&LogRequest::default()).map(drop),
+            daemon.verify(&LogVerifyRequest::default()).map(drop),
+            client
+                .post::<_, LogCheckpoint>(LOG_CHECKPOINT, &())
+                .map(drop),
+            client.post::<_, LogRotated>(LOG_ROTATE, &()).map(drop),
+        ];
+        for (answer, expected) in answers.iter().zip(expected) {
+            assert_eq!(answer.is_ok(), expected, "{account}: {answer:?}");
+            if let Err(error) = answer {
+                assert_eq!(status_of(error), 403, "{account}");
+            }
+        }
+        let records = daemon.records().into_iter();
+        let refused = records.filter(|record| record.result == Outcome::Refused);
+        let refused: Vec<_> = refused.map(|record| record.actor.unwrap().name).collect();
+        let allowed = expected.iter().filter(|it| **it).count();
+        assert_eq!(refused, vec![account; 4 - allowed]);
+    }
+}
+
+/// R3.2, R8.1: whoever reads the log is in it, with what was asked for.
+#[test]
+fn to_read_the_log_is_logged() {
+    let daemon = Daemon::start("officer");
+    let request = LogRequest {
+        person: Some("sato".into()),
+        event: Some(Event::Open),
+        ..LogRequest::default()
+    };
+    assert_eq!(daemon.list(&request).unwrap(), (vec![], false));
+    let (records, more) = daemon.list(&LogRequest::default()).unwrap();
+    assert!(!more);
+    let events: Vec<_> = records.iter().filter_map(|record| record.event).collect();
+    assert_eq!(events, [Event::LogRead, Event::LogBegun]);
+    let read = &records[0];
+    assert_eq!(read.actor.as_ref().unwrap().uid, UID);
+    let facts: Vec<_> = read
+        .facts
+        .iter()
+        .map(|(name, text)| (&**name, &**text))
+        .collect();
+    assert_eq!(facts, [("event", "open"), ("person", "sato")]);
+}
+
+/// More records than are looked through at a time; the newest first, and no more than asked for.
+#[test]
+fn old_records_are_found_and_a_limit_is_kept() {
+    let daemon = Daemon::start("officer");
+    let recording = Ulid::from_parts(1_795_396_530_250, 5);
+    let catalogue = &daemon.device.catalogue;
+    for at in 0..2500_i64 {
+        let draft = Draft::new(at, Event::List, Outcome::Done);
+        let draft = match at {
+            3 | 1700 | 2400 => draft.on(recording).of_number("06-6458-1132"),
+            _ => draft,
+        };
+        catalogue.log_later(draft);
+    }
+    catalogue
+        .log(Draft::new(0, Event::Started, Outcome::Done))
+        .unwrap();
+    let found = |set: &dyn Fn(&mut LogRequest)| {
+        let mut request = LogRequest::default();
+        set(&mut request);
+        let (records, more) = daemon.list(&request).unwrap();
+        let numbers: Vec<u64> = records.iter().map(|record| record.seq).collect();
+        (numbers, more)
+    };
+    let of_number = |it: &mut LogRequest| it.number = Some("06-6458-1132".into());
+    assert_eq!(found(&of_number), (vec![2402, 1702, 5], false));
+    assert_eq!(
+        found(&|it| it.recording = Some(recording)),
+        (vec![2402, 1702, 5], false)
+    );
+    let two = |it: &mut LogRequest| {
+        of_number(it);
+        it.limit = Some(2);
+    };
+    assert_eq!(found(&two), (vec![2402, 1702], true));
+    let (usual, more) = found(&|it| it.event = Some(Event::List));
+    assert_eq!((usual.len(), usual[0], more), (100, 2501, true));
+    let (all, more) = found(&|it| {
+        it.event = Some(Event::List);
+        it.limit = Some(9999);
+    });
+    assert_eq!((all.len(), more), (2500, false));
+}
+
+/// R5.2: a verification is logged with what it found, and a changed record is found by its number.
+#[test]
+fn a_changed_record_is_found_and_the_finding_is_logged() {
+    let daemon = Daemon::start("manager");
+    for at in 0..10 {
+        let draft = Draft::new(at, Event::Find, Outcome::Done);
+        daemon.device.catalogue.log(draft).unwrap();
+    }
+    let good = daemon.checkpoint();
+    let (verified, findings) = daemon.verify(&LogVerifyRequest::default()).unwrap();
+    assert_eq!((findings, verified.findings), (vec![], 0));
+    assert_eq!((verified.records, verified.confirmed), (12, 12));
+    assert!(!verified.key_given);
+    let logged = daemon.last_record();
+    assert_eq!(
+        (logged.event, logged.result),
+        (Event::LogVerified, Outcome::Done)
+    );
+    assert_eq!(logged.facts["findings"], "0");
+
+    change_record(&daemon.database(), 5);
+    let request = LogVerifyRequest {
+        keys: vec![good.key],
+        checkpoints: vec![OutsideNote {
+            source: "paper".into(),
+            note: good.note,
+        }],
+    };
+    let (verified, findings) = daemon.verify(&request).unwrap();
+    assert_eq!(findings, [AuditFinding::Changed { seq: 5 }]);
+    assert!(verified.key_given);
+    assert_eq!((verified.findings, verified.outside), (1, 1));
+    let logged = daemon.last_record();
+    assert_eq!(logged.facts["findings"], "1");
+    assert!(logged.facts["first"].contains("record 5"), "{logged:?}");
+}
+
+#[test]
+fn a_checkpoint_covers_who_asked_for_it_and_reaches_the_outside() {
+    let daemon = Daemon::start("officer");
+    let issued = daemon.checkpoint();
+    let key = VerifyingKey::parse(&issued.key).unwrap();
+    let checkpoint = Checkpoint::open(&issued.note, &[key]).unwrap();
+    assert_eq!(checkpoint.size, issued.records);
+    let asked = daemon.last_record();
+    assert_eq!((asked.seq, asked.event), (issued.records, Event::Control));
+    assert_eq!(asked.facts["action"], "checkpoint");
+    let outside = std::fs::read_to_string(daemon.notes()).unwrap();
+    assert!(outside.contains(&issued.note), "{outside}");
+    let again = daemon.checkpoint();
+    // One that was logged to see the last one, and the one of who asks.
+    assert_eq!(again.records, issued.records + 2);
+
+    let status: Status = daemon.client().get(api::STATUS, &()).unwrap();
+    assert_eq!(status.log.records, again.records);
+    let last = status.log.checkpoint.clone().unwrap();
+    assert_eq!((last.records, last.at), (again.records, again.at));
+    assert!(!status.needs_attention());
+}
+
+#[test]
+fn a_file_that_gets_no_checkpoints_needs_attention() {
+    let daemon = Daemon::start("officer");
+    std::fs::remove_dir(daemon.notes().parent().unwrap()).unwrap();
+    daemon.checkpoint();
+    let status: Status = daemon.client().get(api::STATUS, &()).unwrap();
+    assert!(status.needs_attention());
+    let file = daemon.notes().display().to_string();
+    assert_eq!(status.log.troubles[0].file, file);
+    std::fs::create_dir(daemon.notes().parent().unwrap()).unwrap();
+    daemon.checkpoint();
+    let status: Status = daemon.client().get(api::STATUS, &()).unwrap();
+    assert!(!status.needs_attention());
+}
+
+/// The new key signs from the record on that names it, and the old one has vouched for it.
+#[test]
+fn a_new_key_is_vouched_for() {
+    let daemon = Daemon::start("officer");
+    let before = daemon.checkpoint();
+    let rotated: LogRotated = daemon.client().post(LOG_ROTATE, &()).unwrap();
+    let named = daemon.records().remove(rotated.record as usize - 1);
+    assert_eq!(
+        (named.event, &named.facts["vkey"]),
+        (Event::LogKey, &rotated.key)
+    );
+    assert_eq!(named.actor.unwrap().name, "officer");
+    let key = |text: &str| VerifyingKey::parse(text).unwrap();
+    assert!(Checkpoint::open(&rotated.note, &[key(&before.key)]).is_ok());
+    let outside = std::fs::read_to_string(daemon.notes()).unwrap();
+    assert!(outside.contains(&rotated.note), "{outside}");
+
+    let after = daemon.checkpoint();
+    assert_eq!(after.key, rotated.key);
+    assert!(Checkpoint::open(&after.note, &[key(&before.key)]).is_err());
+    let notes = [before.note, rotated.note, after.note];
+    let request = LogVerifyRequest {
+        keys: vec![before.key],
+        checkpoints: notes
+            .map(|note| OutsideNote {
+                source: "paper".into(),
+                note,
+            })
+            .into(),
+    };
+    let (verified, findings) = daemon.verify(&request).unwrap();
+    assert_eq!(findings, []);
+    assert_eq!((verified.outside, verified.key), (3, Some(rotated.key)));
+}
+
+/// A log of which the end is gone is not signed as if it were whole.
+#[test]
+fn a_log_that_was_cut_is_not_signed() {
+    let daemon = Daemon::start("officer");
+    add_checkpoint(&daemon.database(), 99);
+    let signed = daemon
+        .client()
+        .post::<_, LogCheckpoint>(LOG_CHECKPOINT, &());
+    let error = signed.unwrap_err().to_string();
+    assert!(error.contains("audit verify"), "{error}");
+}
+
+#[test]
+fn what_is_not_understood_is_refused_and_says_why() {
+    let daemon = Daemon::start("officer");
+    let client = daemon.client();
+    let wrong_event = [("event", "opend")];
+    let error = client
+        .get_lines(LOG, &wrong_event, |_: LogEvent| true)
+        .unwrap_err();
+    assert_eq!(status_of(&error), 400);
+    assert!(error.to_string().contains("opend"), "{error}");
+    let request = LogVerifyRequest {
+        keys: vec!["nonsense".into()],
+        ..LogVerifyRequest::default()
+    };
+    let error = daemon.verify(&request).unwrap_err();
+    assert_eq!(status_of(&error), 400);
+    assert!(error.to_string().contains("nonsense"), "{error}");
+}
+
+/// A year of checkpoints does not fit into the body of any other request.
+#[test]
+fn many_checkpoints_may_be_brought_by_who_may_verify() {
+    let many = |daemon: &Daemon| {
+        let issued = daemon.device.checkpoints.issue().unwrap().unwrap();
+        let one = OutsideNote {
+            source: "stick".into(),
+            note: issued.note,
+        };
+        LogVerifyRequest {
+            keys: vec![],
+            checkpoints: vec![one; 20_000],
+        }
+    };
+    let officer = Daemon::start("officer");
+    let (verified, findings) = officer.verify(&many(&officer)).unwrap();
+    assert_eq!((findings, verified.outside), (vec![], 20_000));
+    let clerk = Daemon::start("clerk");
+    let refused = clerk.verify(&many(&clerk));
+    assert!(refused.is_err());
+}
