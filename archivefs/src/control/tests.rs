@@ -464,3 +464,33 @@ fn many_checkpoints_may_be_brought_by_who_may_verify() {
     let refused = clerk.verify(&many(&clerk));
     assert!(refused.is_err());
 }
+
+/// Every name that goes over the socket about the log is described in tsuwaroku-control(7).
+#[test]
+fn the_page_describes_every_name() {
+    let page = include_str!("../../../man/tsuwaroku-control.7");
+    let headings = page.lines().filter_map(|line| line.strip_prefix(".It Ic "));
+    let described: Vec<&str> = headings.flat_map(|it| it.split(" , ")).collect();
+    let inline = |name: &str| page.contains(&format!("\n.Ic {name}"));
+    let daemon = Daemon::start("officer");
+    let issued = daemon.checkpoint();
+    let rotated: LogRotated = daemon.client().post(LOG_ROTATE, &()).unwrap();
+    let status: Status = daemon.client().get(api::STATUS, &()).unwrap();
+    let (records, _) = daemon.list(&LogRequest::default()).unwrap();
+    let (verified, _) = daemon.verify(&LogVerifyRequest::default()).unwrap();
+    let answers = [
+        serde_json::to_value(&issued),
+        serde_json::to_value(&rotated),
+        serde_json::to_value(&status.log),
+        serde_json::to_value(&status.log.checkpoint),
+        serde_json::to_value(&records[0]),
+        serde_json::to_value(&records[0].actor),
+        serde_json::to_value(&verified),
+        serde_json::to_value(LogVerifyRequest::default()),
+    ];
+    for answer in answers {
+        for name in answer.unwrap().as_object().unwrap().keys() {
+            assert!(described.contains(&&**name) || inline(name), "{name}");
+        }
+    }
+}

@@ -91,8 +91,15 @@ pub struct Gate {
 #[derive(Debug)]
 struct OpenFolder {
     node: Node,
+    /// Read when the first name is asked for: the kernel may have the listing already.
+    read: Mutex<Option<Listing>>,
+}
+
+/// What a directory listed when it was read.
+#[derive(Debug)]
+struct Listing {
     entries: Arc<Vec<Entry>>,
-    /// How many recordings had come in when it was read.
+    /// How many recordings had come in then.
     news: u64,
 }
 
@@ -361,28 +368,22 @@ impl Gate {
     ) {
         match self.fs().line_of(node) {
             // What everybody may list.
-            Ok(None) => then(self.read_folder(node)),
+            Ok(None) => then(Ok(self.add_folder(node))),
             Ok(Some((number, readers))) => {
                 let gate = self.clone();
                 self.with_account(caller, move |account| {
                     let may = account
                         .and_then(|account| gate.may_list(caller, &account, &number, readers));
-                    then(may.and_then(|()| gate.read_folder(node)));
+                    then(may.map(|()| gate.add_folder(node)));
                 });
             }
             Err(error) => then(Err(error)),
         }
     }
 
-    fn read_folder(&self, node: Node) -> Result<u64, FsError> {
-        // Counted before it is read: rather once too often stale than once too seldom.
-        let news = self.news.load(Ordering::SeqCst);
-        let entries = Arc::new(self.fs().listing(node)?);
-        Ok(self.folders.add(OpenFolder {
-            node,
-            entries,
-            news,
-        }))
+    fn add_folder(&self, node: Node) -> u64 {
+        let read = Mutex::default();
+        self.folders.add(OpenFolder { node, read })
     }
 
     fn may_list(
@@ -409,22 +410,36 @@ impl Gate {
     /// What the open directory `handle` lists.
     pub fn folder(&self, handle: u64) -> Result<Arc<Vec<Entry>>, FsError> {
         let folder = self.folders.get(handle)?;
-        self.note_if_stale(&folder);
-        Ok(folder.entries.clone())
+        let mut read = folder.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(listing) = &*read {
+            self.note_if_stale(folder.node, listing);
+            return Ok(listing.entries.clone());
+        }
+        // Counted before it is read: rather once too often stale than once too seldom.
+        let news = self.news.load(Ordering::SeqCst);
+        let entries = Arc::new(self.fs().listing(folder.node)?);
+        *read = Some(Listing {
+            entries: entries.clone(),
+            news,
+        });
+        Ok(entries)
     }
 
     /// The open directory `handle` is closed.
     pub fn release_folder(&self, handle: u64) {
         if let Some(folder) = self.folders.remove(handle) {
-            self.note_if_stale(&folder);
+            let read = folder.read.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(listing) = &*read {
+                self.note_if_stale(folder.node, listing);
+            }
         }
     }
 
     /// The kernel may keep a listing after it was told to forget it, if it asked for it before.
-    fn note_if_stale(&self, folder: &OpenFolder) {
-        if folder.news != self.news.load(Ordering::SeqCst) {
+    fn note_if_stale(&self, node: Node, listing: &Listing) {
+        if listing.news != self.news.load(Ordering::SeqCst) {
             let mut stale = self.stale.lock().unwrap_or_else(PoisonError::into_inner);
-            stale.insert(folder.node);
+            stale.insert(node);
         }
     }
 

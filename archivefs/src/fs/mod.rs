@@ -172,12 +172,7 @@ impl ArchiveFs {
                 {
                     return Err(FsError::NotFound);
                 }
-                let gid = match folder.number {
-                    // Anybody can invent an inode number.
-                    Some(number) => self.lines.by_id(number)?.ok_or(FsError::NotFound)?.gid,
-                    None => self.lines.owners().gid,
-                };
-                Ok(self.of_folder(node, Some(folder), gid))
+                self.of_any_folder(node)
             }
         }
     }
@@ -201,12 +196,25 @@ impl ArchiveFs {
         let dots = [(".", node), ("..", above(node))].map(|(name, node)| {
             Ok(Entry {
                 name: name.to_owned(),
-                attributes: self.attributes(node)?,
+                attributes: self.of_any_folder(node)?,
             })
         });
         let mut entries = dots.into_iter().collect::<Result<Vec<_>, FsError>>()?;
         entries.extend(self.list(node)?);
         Ok(entries)
+    }
+
+    /// The attributes of the directory `node`, whether or not it has a recording.
+    fn of_any_folder(&self, node: Node) -> Result<Attributes, FsError> {
+        let Node::Folder(folder) = node else {
+            return Ok(self.of_folder(node, None, self.lines.owners().gid));
+        };
+        let gid = match folder.number {
+            // Anybody can invent an inode number.
+            Some(number) => self.lines.by_id(number)?.ok_or(FsError::NotFound)?.gid,
+            None => self.lines.owners().gid,
+        };
+        Ok(self.of_folder(node, Some(folder), gid))
     }
 
     /// Everything in the directory `node`, in order.
@@ -309,7 +317,11 @@ impl ArchiveFs {
     /// The value of the extended attribute `name` of `node`.
     pub fn xattr(&self, node: Node, name: &str) -> Result<Vec<u8>, FsError> {
         if name == acl::NAME {
-            return Ok(acl::of_mode(self.attributes(node)?.mode));
+            // Asked for once for each node that the kernel checks: no question to the catalogue.
+            return Ok(acl::of_mode(match node {
+                Node::File(_) => FILE_MODE,
+                Node::Root | Node::Folder(_) => self.of_any_folder(node)?.mode,
+            }));
         }
         let Node::File(_) = node else {
             return Err(FsError::NoAttribute);
