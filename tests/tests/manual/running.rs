@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 use tsuwaroku_spool::{Encoding, EndReason, Start, Writer};
+use tsuwaroku_tests::harness::accounts::as_reader;
 use tsuwaroku_tests::harness::{World, files, wait_for};
 
 /// Ends a test that has failed.
@@ -198,7 +199,7 @@ fn check_sealed(world: &World, page: &str, examples: &StoreExamples) {
     let head = 16 + before + after + examples.call.len();
     assert!(page.contains(&format!("before the samples: {head} bytes")));
 
-    let wav = fs::read(&world.recordings()[0]).unwrap();
+    let wav = as_reader(|| fs::read(&world.recordings()[0])).unwrap();
     assert!(page.contains(&format!("{before} + 24 = {} bytes", wav.len())));
     let index = example_bytes(&examples.index);
     let block = example_bytes(&examples.block);
