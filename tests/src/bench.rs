@@ -1,4 +1,4 @@
-//! What `bench-archive` is made of.
+//! What `bench-archive` and `bench-fs` are made of.
 //!
 //! * [`table`]: a figure, its target, and the table that is printed.
 //! * [`cpu`]: CPU time of this thread, of other programs, of a daemon.
@@ -9,6 +9,7 @@
 //!   sha256sum.
 //! * [`ingest`]: the real daemon from spool to mount, its memory, and opening a recording.
 //! * [`catalogue`]: ten million rows.
+//! * [`fs`]: the mount beside other file systems, for `bench-fs`.
 //!
 //! A module measures and returns rows; nothing here prints or judges but `table`.
 
@@ -16,6 +17,7 @@ pub mod catalogue;
 pub mod codec;
 pub mod corpus;
 pub mod cpu;
+pub mod fs;
 pub mod g711;
 pub mod ingest;
 pub mod libflac;

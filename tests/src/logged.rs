@@ -42,8 +42,7 @@ pub fn catalogue(root: &Path) -> PathBuf {
 
 /// Every record in the catalogue at `path`, in order.
 pub fn records(path: &Path) -> Vec<Logged> {
-    let on = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
-    on.busy_timeout(Duration::from_secs(30)).unwrap();
+    let on = open(path);
     let mut all = on
         .prepare("SELECT seq, record FROM log ORDER BY seq")
         .unwrap();
@@ -56,6 +55,19 @@ pub fn records(path: &Path) -> Vec<Logged> {
         })
     });
     rows.unwrap().map(Result::unwrap).collect()
+}
+
+/// How often the daemon was started, as the log in the catalogue at `path` tells so far.
+pub fn starts(path: &Path) -> usize {
+    let started = "SELECT count(*) FROM log
+        WHERE instr(CAST(record AS TEXT), '\"event\":\"started\"') > 0";
+    open(path).query_row(started, [], |row| row.get(0)).unwrap()
+}
+
+fn open(path: &Path) -> Connection {
+    let on = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
+    on.busy_timeout(Duration::from_secs(30)).unwrap();
+    on
 }
 
 /// How often each recording was opened, as `records` tell.

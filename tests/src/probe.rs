@@ -8,6 +8,9 @@
 
 mod calls;
 mod raw;
+mod words;
+
+pub use words::hexadecimal;
 
 use crate::harness::accounts::Person;
 use crate::harness::binary;

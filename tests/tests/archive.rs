@@ -150,9 +150,9 @@ fn other_peoples_programs_read_it() {
     let copy = archive.world.path().join("copies/copy");
     let file = archive.world.recordings().remove(0);
     let whole = as_reader(|| fs::read(&file)).unwrap();
-    let copies = archive.world.path().join("copies");
-    fs::create_dir(&copies).unwrap();
-    fs::set_permissions(&copies, fs::Permissions::from_mode(0o777)).unwrap();
+    let outside = archive.world.path().join("copies");
+    fs::create_dir(&outside).unwrap();
+    fs::set_permissions(&outside, fs::Permissions::from_mode(0o777)).unwrap();
 
     run_by_reader("cp", &[file.as_os_str(), copy.as_os_str()]);
     assert_eq!(fs::read(&copy).unwrap(), whole, "cp");

@@ -274,7 +274,9 @@ fn each_gets_what_he_may_have() {
     let calls: Vec<_> = (0..6).map(MadeCall::nth).collect();
     archive.archive(&calls);
     let mut model = Model::new();
-    calls.iter().for_each(|call| model.add(call));
+    for call in &calls {
+        model.add(call);
+    }
     for case in &CASES {
         let mut desk = Desk {
             case,

@@ -5,6 +5,9 @@
 //! One test for each group of statements, with an archive of its own. When a group is through, the
 //! audit log is compared with its attempts: each refusal is there, and no other.
 
+// The text of a statement is that of the page, which has no marks of this kind.
+#![allow(clippy::doc_markdown)]
+
 use office::Office;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -30,17 +30,10 @@ const THREADS: usize = 4;
 /// former also as 32-bit programs number it.
 const SETTING_IOCTLS: [u32; 3] = [0x4008_6602, 0x4004_6602, 0x401c_5820];
 
-/// The ioctls that read a file's flags and how long their answers are: `FS_IOC_GETFLAGS` and
-/// `FS_IOC_FSGETXATTR` of linux/fs.h. The kernel asks these before it sets any; there are no flags.
-const GETTING_IOCTLS: [(u32, usize); 2] = [(0x8008_6601, 4), (0x801c_581f, 28)];
-
-/// The ioctls that ask for a file's flags: `FS_IOC_GETFLAGS` and `FS_IOC_FSGETXATTR` of linux/fs.h, the
-/// former also as 32-bit programs number it. The kernel asks before it lets a program set them, so
-/// without an answer an attempt to set would not come here, and not be logged.
-const ASKING_IOCTLS: [u32; 3] = [0x8008_6601, 0x8004_6601, 0x801c_581f];
-
-/// The most that one of those answers: a `struct fsxattr`, bytes.
-const FLAGS_BYTES: usize = 28;
+/// The ioctls that read a file's flags and how long their answers are: `FS_IOC_GETFLAGS`, also as 32-bit
+/// programs number it, and `FS_IOC_FSGETXATTR` of linux/fs.h. The kernel asks these before it sets any;
+/// there are no flags.
+const GETTING_IOCTLS: [(u32, usize); 3] = [(0x8008_6601, 4), (0x8004_6601, 4), (0x801c_581f, 28)];
 
 /// What the source of the mount is called in /proc/mounts.
 const SOURCE: &str = "tsuwaroku";
@@ -588,15 +581,11 @@ impl Filesystem for Adapter {
         _: IoctlFlags,
         command: u32,
         _: &[u8],
-        room: u32,
+        _: u32,
         reply: ReplyIoctl,
     ) {
         if SETTING_IOCTLS.contains(&command) {
             return reply.error(self.refuse(request, "ioctl", inode, None));
-        }
-        if ASKING_IOCTLS.contains(&command) {
-            // No flag is set.
-            return reply.ioctl(0, &[0; FLAGS_BYTES][..FLAGS_BYTES.min(room as usize)]);
         }
         if let Some((_, bytes)) = GETTING_IOCTLS.iter().find(|(known, _)| *known == command) {
             return reply.ioctl(0, &vec![0; *bytes]);

@@ -11,9 +11,7 @@
 //! Most recordings are rows only, their peers files without content: nobody reads them. `Cold` is after
 //! the kernel has dropped its caches. What the reader does is in the program.
 
-#[path = "fs/office.rs"]
 mod office;
-#[path = "fs/place.rs"]
 mod place;
 
 use crate::bench::table::{self, Row, Target, median};
@@ -127,9 +125,10 @@ fn paired(ours: &[f64], theirs: &[f64]) -> f64 {
 /// The tree and its peers.
 struct Bench {
     extent: Extent,
-    office: Office,
     /// Ours, ext4, squashfuse, and the kernel's squashfs where there is one.
     places: Vec<Place>,
+    /// After the places, which are mounted in its directory: fields are dropped in their order.
+    office: Office,
     /// Paths below each place's root: all, and those with audio.
     all: Vec<String>,
     spoken: Vec<String>,
@@ -180,8 +179,8 @@ impl Bench {
         office.serve()?;
         Ok(Self {
             extent,
-            office,
             places,
+            office,
             all,
             spoken,
             decode_rate,

@@ -4,11 +4,7 @@
 //! With `--as-reader` it is the program that walks and reads, which the benchmark starts in the name of
 //! an account that may listen: root may not.
 
-#[path = "../bench/fs.rs"]
-mod fs;
-
 use clap::{Parser, ValueEnum};
-use fs::Extent;
 use std::ffi::OsStr;
 use std::fs::{File, read_dir, symlink_metadata};
 use std::io::{self, Read};
@@ -16,7 +12,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
-use tsuwaroku_tests::{bench, harness, noise};
+use tsuwaroku_tests::bench::fs::{self, Extent};
+use tsuwaroku_tests::noise;
 
 /// What a reader asks for at a time, bytes.
 const PIECE: usize = 64 * 1024;

@@ -32,7 +32,7 @@ impl Dice {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn roll(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -42,7 +42,7 @@ impl Dice {
 
     /// The next number below `limit`, which is not 0.
     pub fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
+        self.roll() % limit
     }
 
     /// One of `choices`, which are not none.
@@ -66,7 +66,7 @@ pub fn call(n: u64, seed: u64) -> MadeCall {
     MadeCall {
         id,
         number,
-        samples: samples(frames, dice.next()),
+        samples: samples(frames, dice.roll()),
         // Whoever hears nothing before or after it has lost nothing: a gap is between samples.
         gap: gap.filter(|&(at, _)| 0 < at && at < frames),
     }
@@ -100,7 +100,7 @@ fn samples(frames: u64, seed: u64) -> Vec<i16> {
     (0..frames)
         .map(|at| match at / 3000 % 3 {
             0 => idle(1, RATE, seed % 1_000_000 + at),
-            1 => dice.next() as i16,
+            1 => dice.roll() as i16,
             _ => 0,
         })
         .collect()

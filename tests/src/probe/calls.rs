@@ -2,27 +2,28 @@
 //! make it) on the paths in its arguments.
 
 use super::raw;
+use super::words::{access_of, flags_of, hexadecimal, mode_of, number};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{
-    self, Access, AtFlags, CWD, FallocateFlags, FileType, FlockOperation, IFlags, Mode, OFlags,
-    RawDir, RenameFlags, SeekFrom, StatxFlags, Timespec, Timestamps, XattrFlags,
+    self, AtFlags, CWD, FallocateFlags, FileType, FlockOperation, IFlags, Mode, OFlags, RawDir,
+    RenameFlags, SeekFrom, StatxFlags, Timespec, Timestamps, XattrFlags,
 };
 use rustix::io::{Errno, Result};
 use rustix::mm::{MapFlags, ProtFlags};
-use std::fmt::Write;
 use std::mem::MaybeUninit;
 
 type Answer = Result<String>;
+type Calling = fn(&[&str]) -> Answer;
 
 /// The access list that a careless program might set: owner, group and others may write
-/// (linux/posix_acl_xattr.h).
+/// (`linux/posix_acl_xattr.h`).
 const OPEN_LIST: [u8; 28] = [
     2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 4, 0, 6, 0, 255, 255, 255, 255, 32, 0, 6, 0, 255,
     255, 255, 255,
 ];
 
 /// The function for the call `name`.
-pub(super) fn named(name: &str) -> Option<fn(&[&str]) -> Answer> {
+pub(super) fn named(name: &str) -> Option<Calling> {
     CALLS
         .iter()
         .find(|(known, _)| *known == name)
@@ -30,14 +31,16 @@ pub(super) fn named(name: &str) -> Option<fn(&[&str]) -> Answer> {
 }
 
 /// Every call, with its arguments.
-const CALLS: &[(&str, fn(&[&str]) -> Answer)] = &[
+const CALLS: &[(&str, Calling)] = &[
     // PATH
     ("stat", |a| stat(a[0])),
     ("statx-born", |a| born(a[0])),
     // PATH, letters of r, w, x, or none for mere existence
     ("access", |a| done(fs::access(a[0], access_of(a[1])))),
     ("chdir", |a| {
-        std::env::set_current_dir(a[0]).map(none).map_err(errno)
+        std::env::set_current_dir(a[0])
+            .map(none)
+            .map_err(|error| errno(&error))
     }),
     ("readlink", |a| done(fs::readlink(a[0], Vec::new()))),
     // PATH: the names, each behind a slash
@@ -131,7 +134,7 @@ const CALLS: &[(&str, fn(&[&str]) -> Answer)] = &[
     ("bind", |a| {
         std::os::unix::net::UnixListener::bind(a[0])
             .map(none)
-            .map_err(errno)
+            .map_err(|error| errno(&error))
     }),
     ("symlink", |a| done(fs::symlink("anything", a[0]))),
     ("link", |a| done(fs::link(a[0], a[1]))),
@@ -263,7 +266,7 @@ const CALLS: &[(&str, fn(&[&str]) -> Answer)] = &[
         std::process::Command::new(a[0])
             .status()
             .map(none)
-            .map_err(errno)
+            .map_err(|error| errno(&error))
     }),
 ];
 
@@ -273,25 +276,6 @@ const READ_WRITE: ProtFlags = ProtFlags::READ.union(ProtFlags::WRITE);
 /// More bytes than a recording of the tests has.
 const MOST: usize = 1 << 24;
 
-/// Names of open(2)'s flags.
-const FLAGS: &[(&str, OFlags)] = &[
-    ("O_RDONLY", OFlags::RDONLY),
-    ("O_WRONLY", OFlags::WRONLY),
-    ("O_RDWR", OFlags::RDWR),
-    ("O_APPEND", OFlags::APPEND),
-    ("O_TRUNC", OFlags::TRUNC),
-    ("O_CREAT", OFlags::CREATE),
-    ("O_EXCL", OFlags::EXCL),
-    ("O_DIRECTORY", OFlags::DIRECTORY),
-    ("O_NOFOLLOW", OFlags::NOFOLLOW),
-    ("O_NOATIME", OFlags::NOATIME),
-    ("O_TMPFILE", OFlags::TMPFILE),
-    ("O_PATH", OFlags::PATH),
-    ("O_DIRECT", OFlags::DIRECT),
-    ("O_NONBLOCK", OFlags::NONBLOCK),
-    ("O_SYNC", OFlags::SYNC),
-];
-
 fn none<T>(_: T) -> String {
     String::new()
 }
@@ -300,49 +284,17 @@ fn done<T>(answer: Result<T>) -> Answer {
     answer.map(none)
 }
 
-fn errno(error: std::io::Error) -> Errno {
-    Errno::from_io_error(&error).unwrap_or(Errno::INVAL)
+fn errno(error: &std::io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::INVAL)
 }
 
 fn of_nix(error: nix::errno::Errno) -> Errno {
     Errno::from_raw_os_error(error as i32)
 }
 
-fn number(text: &str) -> u64 {
-    text.parse().expect("a number")
-}
-
-fn mode_of(text: &str) -> Mode {
-    Mode::from_raw_mode(u32::from_str_radix(text, 8).expect("an octal mode"))
-}
-
-fn access_of(letters: &str) -> Access {
-    let bit = |letter| match letter {
-        'r' => Access::READ_OK,
-        'w' => Access::WRITE_OK,
-        'x' => Access::EXEC_OK,
-        _ => Access::EXISTS,
-    };
-    letters.chars().map(bit).collect()
-}
-
 fn open(path: &str, flags: &str) -> Result<OwnedFd> {
-    let flag = |name| {
-        FLAGS
-            .iter()
-            .find(|(known, _)| *known == name)
-            .expect("a flag")
-            .1
-    };
-    let flags = flags.split('|').map(flag).collect::<OFlags>();
-    fs::open(path, flags | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR)
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    let flags = flags_of(flags) | OFlags::CLOEXEC;
+    fs::open(path, flags, Mode::RUSR | Mode::WUSR)
 }
 
 fn pread(file: impl AsFd, offset: u64, length: usize) -> Result<Vec<u8>> {

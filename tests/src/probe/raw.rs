@@ -60,7 +60,7 @@ pub(super) fn fsgetxattr(file: impl AsFd) -> Result<[u8; 28]> {
 struct Handle {
     bytes: libc::c_uint,
     kind: libc::c_int,
-    handle: [u8; libc::MAX_HANDLE_SZ as usize],
+    body: [u8; libc::MAX_HANDLE_SZ as usize],
 }
 
 /// The file `path`, opened for reading by its handle in the file system that `mount` is in.
@@ -72,7 +72,7 @@ pub(super) fn open_by_handle(mount: impl AsFd, path: &str) -> Result<OwnedFd> {
     let mut handle = Handle {
         bytes: libc::MAX_HANDLE_SZ as libc::c_uint,
         kind: 0,
-        handle: [0; libc::MAX_HANDLE_SZ as usize],
+        body: [0; libc::MAX_HANDLE_SZ as usize],
     };
     let at: *mut Handle = &raw mut handle;
     let mut mount_id = 0;

@@ -76,9 +76,10 @@ fn s09_everything_has_two_links(office: &Office) {
 /// 512 bytes, rounded up; a directory has 0 of both. The preferred size of a read is 131072 bytes.
 fn s10_sizes_are_those_of_the_wav_files(office: &Office) {
     for (path, stat) in stats(office) {
-        let size = match stat.is_dir() {
-            true => 0,
-            false => as_reader(|| fs::read(&path)).unwrap().len() as u64,
+        let size = if stat.is_dir() {
+            0
+        } else {
+            as_reader(|| fs::read(&path)).unwrap().len() as u64
         };
         let told = (stat.len(), stat.blocks(), stat.blksize());
         assert_eq!(
@@ -105,7 +106,8 @@ fn end(office: &Office, path: &Path) -> u64 {
     let is = |id: String| id.ends_with(&name[name.len() - 4..]);
     let mut calls = office.calls.iter().filter(|call| is(call.id.to_string()));
     let call = calls.next().unwrap();
-    call.id.timestamp_ms() * 1_000_000 + call.samples.len() as u64 * 1_000_000_000 / u64::from(RATE)
+    call.id.timestamp_ms() * 1_000_000
+        + call.recorded().len() as u64 * 1_000_000_000 / u64::from(RATE)
 }
 
 /// When the year, the month or the day begins in Tokyo that the names in `below` say, seconds since

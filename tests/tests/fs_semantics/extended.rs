@@ -10,7 +10,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use tsuwaroku_tests::harness::accounts::SATO;
-use tsuwaroku_tests::probe::on;
+use tsuwaroku_tests::probe::{hexadecimal, on};
 
 /// The statements of this group.
 pub const STATEMENTS: &[Statement] = statements![
@@ -58,10 +58,9 @@ fn s34_a_recording_lists_its_attributes(office: &Office) {
 /// length of the value for a size of 0. Too small a size is ERANGE, another name ENODATA. Outsiders
 /// get EACCES.
 fn s35_attributes_are_read_by_whoever_reaches_them(office: &Office) {
-    let digest = Sha256::digest(office.bytes());
-    let digest = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = hexadecimal(&Sha256::digest(office.bytes()));
     let id = office.calls[0].id.to_string();
-    let values = [id, digest, "1.000".into(), "silence".into(), "0".into()];
+    let values = [id, digest, "1.667".into(), "silence".into(), "0".into()];
     let get = |name, size: usize| on("getxattr", &office.file(), &[name, &size.to_string()]);
     let mut asks = Vec::new();
     for (name, value) in NAMES.iter().zip(&values) {
@@ -85,6 +84,12 @@ fn s35_attributes_are_read_by_whoever_reaches_them(office: &Office) {
     ] {
         asks.push(ask(&insiders(), get(name, 4096), "ENODATA"));
     }
+    let gap = on(
+        "getxattr",
+        &office.at(CLOSED).join(OTHER),
+        &["user.tsuwaroku.gap_frames"],
+    );
+    asks.push(ask(&insiders(), gap, "1234"));
     office.ask(&asks);
 }
 

@@ -41,7 +41,7 @@ fn plain(line: &str) -> String {
     let mut words: Vec<&str> = words.collect();
     let mut text = String::from(" ");
     if name == "Xr" {
-        text += &format!("{}({})", words[0], words[1]);
+        text = text + words[0] + "(" + words[1] + ")";
         words.drain(..2);
     } else {
         assert!(LOOKS.contains(&name), "a statement uses the macro {name}");

@@ -5,11 +5,10 @@ use crate::{Statement, statements};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
-use std::fmt::Write;
 use std::fs::{self, File};
 use tsuwaroku_tests::calls::MadeCall;
 use tsuwaroku_tests::harness::accounts::{KATO, SATO, as_reader};
-use tsuwaroku_tests::probe::{Caller, on};
+use tsuwaroku_tests::probe::{Caller, hexadecimal, on};
 
 /// The statements of this group.
 pub const STATEMENTS: &[Statement] = statements![
@@ -22,13 +21,6 @@ pub const STATEMENTS: &[Statement] = statements![
     s32_nobody_is_told_of_new_recordings,
     s33_statfs_counts_the_wav_files,
 ];
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
 
 /// S26: read(2) and pread(2) give the bytes from any offset on, up to the end; at the end and
 /// behind it they give 0 bytes.

@@ -126,9 +126,10 @@ fn s42_deleting_is_refused(office: &Office) {
     for below in kinds {
         let path = office.at(below);
         let in_closed = Office::number_of(path.parent().unwrap()).is_some();
-        let (who, about) = match in_closed {
-            true => (writers(), About::Number),
-            false => (writers_at_large(), About::Open),
+        let (who, about) = if in_closed {
+            (writers(), About::Number)
+        } else {
+            (writers_at_large(), About::Open)
         };
         asks.push(refused(&who, on("rmdir", &path, &[]), "rmdir", about));
     }
@@ -167,11 +168,7 @@ fn s43_renaming_is_refused(office: &Office) {
         ("by-date/2026", "by-number/2026"),
         ("by-number/06-6458-1132", "by-number/06-6458-7160"),
     ] {
-        let who = match from.ends_with("1132") {
-            // Another parent needs the right to write into the directory itself.
-            true => writers(),
-            false => writers_at_large(),
-        };
+        let who = writers_at_large();
         asks.push(refused(&who, open(from, to), "rename", About::Open));
     }
     asks.push(refused(
