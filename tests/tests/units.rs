@@ -139,7 +139,7 @@ fn the_daemon_reads_the_credential_that_the_unit_hands_over() {
     );
 
     // Not tried by a run, which would make a key in the directory of this machine.
-    let code = Path::new(env!("CARGO_MANIFEST_DIR")).join("../archivefs/src/serve.rs");
+    let code = Path::new(env!("CARGO_MANIFEST_DIR")).join("../archivefs/src/serve/open.rs");
     let code = fs::read_to_string(code).unwrap();
     assert!(
         code.contains(&format!("\"{file}\"")),
