@@ -4,6 +4,7 @@
 use super::corpus::{Class, Kind, RATE, Voices};
 use super::cpu;
 use super::table::{self, Row, Target, median};
+use crate::harness::accounts::as_reader;
 use crate::harness::{Daemon, World, files};
 use crate::noise::scramble;
 use crate::office::LINES;
@@ -272,7 +273,10 @@ impl Office {
     /// MiB, after every recording has been read through the mount.
     fn memory_after_reading(&self) -> io::Result<f64> {
         for recording in self.world.recordings() {
-            io::copy(&mut fs::File::open(recording)?, &mut io::sink())?;
+            io::copy(
+                &mut as_reader(|| fs::File::open(recording))?,
+                &mut io::sink(),
+            )?;
         }
         let status = fs::read_to_string(format!("/proc/{}/status", self.daemon.pid()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
