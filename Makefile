@@ -35,6 +35,8 @@ bench: setup
 lint: setup
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	@# What other systems than this one would build is looked at too.
+	$(CARGO) fetch --locked
 	$(CARGO) deny --locked --offline check bans licenses sources
 	shellcheck tests/setup tests/run .ci/run .ci/lint-tools tests/rig/vm-run tests/rig/make-initramfs tests/rig/guest/*.sh
 
