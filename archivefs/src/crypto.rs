@@ -86,12 +86,7 @@ impl Key {
     /// Sixteen hexadecimal digits by which people tell keys apart; they say nothing of the key.
     pub fn fingerprint(&self) -> String {
         let digest = Sha256::new_with_prefix(b"tsuwaroku key fingerprint").chain_update(*self.0);
-        digest.finalize()[..8]
-            .iter()
-            .fold(String::new(), |mut text, byte| {
-                let _ = write!(text, "{byte:02x}");
-                text
-            })
+        hex(&digest.finalize()[..8])
     }
 }
 

@@ -13,10 +13,8 @@ use std::time::Duration;
 use tsuwaroku_tests::calls::{MadeCall, writer};
 use tsuwaroku_tests::harness::accounts::{SATO, as_reader};
 use tsuwaroku_tests::harness::{Daemon, World, files, wait_for};
+use tsuwaroku_tests::served::{LIMIT, publish, start};
 use tsuwaroku_tests::wav::Wav;
-
-/// Ends a test that has failed.
-const LIMIT: Duration = Duration::from_secs(30);
 
 /// A served archive.
 struct Archive {
@@ -45,24 +43,6 @@ impl Archive {
     fn json(&self, arguments: &[&str]) -> Value {
         let output = self.world.tsuwaroku(arguments).unwrap();
         serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
-    }
-}
-
-fn start(world: &World) -> Daemon {
-    let serve = world.start_serve().unwrap();
-    wait_for("the mount", LIMIT, || answers(world).then_some(()));
-    serve
-}
-
-/// Mounted, and somebody answers: a mount whose daemon was killed is still in the table.
-fn answers(world: &World) -> bool {
-    world.is_mounted() && fs::read_dir(world.mount()).is_ok()
-}
-
-fn publish(world: &World, calls: &[MadeCall]) {
-    let writer = writer(&world.spool());
-    for call in calls {
-        call.publish(&writer).unwrap();
     }
 }
 

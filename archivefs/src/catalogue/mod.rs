@@ -4,13 +4,15 @@
 //!
 //! * [`schema`]: tables and migrations.
 //! * [`row`]: a recording as a row, and the key that encodes time.
-//! * [`write`]: the single writer.
+//! * [`change`]: what can be changed, and how; [`write`]: the single writer.
 //! * [`read`]: the questions.
 //! * [`log`]: the tables of the audit log.
 //! * [`copy`]: the audit log as of one moment, to be verified.
 //! * [`keys`]: the table of sealed keys, a database of its own.
 
+mod change;
 mod copy;
+mod error;
 mod keys;
 mod log;
 mod read;
@@ -18,18 +20,20 @@ mod row;
 mod schema;
 mod write;
 
+pub use change::Archived;
 pub use copy::LogCopy;
+pub use error::CatalogueError;
 pub use keys::{KeyTable, SealedKey};
 pub use log::{Issued, LogRow};
 pub use read::{Filter, Number, Totals};
 pub use row::{Key, NumberId, Recording};
-pub use write::Archived;
 
 use crate::audit::{Draft, Signer};
 use crate::call::Call;
 use crate::clock::now;
 use crate::day::Day;
 use crate::store::Sealed;
+use change::{Answer, Change};
 use chrono_tz::Tz;
 use log::Log;
 use rusqlite::config::DbConfig;
@@ -39,45 +43,11 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use thiserror::Error;
 use ulid::Ulid;
-use write::{Answer, Change, Writer};
+use write::Writer;
 
 /// The setting that remembers how far the scrub has come.
 const SCRUBBED: &str = "scrubbed";
-
-/// What can go wrong with the catalogue.
-#[derive(Debug, Error)]
-pub enum CatalogueError {
-    /// The database or its disk failed.
-    #[error("the catalogue: {0}")]
-    Database(#[from] rusqlite::Error),
-    /// A change could not be made durable; nothing of it is in the archive.
-    #[error("the catalogue cannot be written: {0}; is the disk full?")]
-    NotCommitted(String),
-    /// The database holds what no version of this program writes.
-    #[error("the catalogue is damaged: {0}")]
-    Damaged(String),
-    /// The database needs a newer program.
-    #[error(
-        "the catalogue has schema {found}, this version knows up to {known}: upgrade tsuwaroku"
-    )]
-    Future {
-        /// Its schema.
-        found: usize,
-        /// The newest one that this program knows.
-        known: usize,
-    },
-    /// There is no archive at this place, or there is one already.
-    #[error("{0}")]
-    Place(String),
-    /// A recording that cannot be, whatever its object says.
-    #[error("the recording {0}")]
-    Impossible(String),
-    /// The writer has stopped.
-    #[error("the catalogue is closed")]
-    Closed,
-}
 
 /// What an archive is born with and keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,8 +87,8 @@ impl Catalogue {
         let mut connection = open(path, OpenFlags::SQLITE_OPEN_CREATE)?;
         schema::migrate(&mut connection)?;
         let transaction = connection.transaction()?;
-        write::set(&transaction, "archive", &birth.archive.to_string())?;
-        write::set(&transaction, "time_zone", birth.time_zone.name())?;
+        change::set(&transaction, "archive", &birth.archive.to_string())?;
+        change::set(&transaction, "time_zone", birth.time_zone.name())?;
         Ok(transaction.commit()?)
     }
 
@@ -137,7 +107,7 @@ impl Catalogue {
             return Err(CatalogueError::Damaged("it is empty".into()));
         }
         let setting = |name: &str| {
-            write::get(&connection, name)?
+            change::get(&connection, name)?
                 .ok_or_else(|| CatalogueError::Damaged(format!("it has no '{name}'")))
         };
         let (archive, zone) = (setting("archive")?, setting("time_zone")?);
@@ -384,7 +354,7 @@ impl Catalogue {
 
     /// See [`Self::set_scrubbed`].
     pub fn scrubbed(&self) -> Result<Option<Key>, CatalogueError> {
-        let value = self.read(|on| write::get(on, SCRUBBED))?;
+        let value = self.read(|on| change::get(on, SCRUBBED))?;
         Ok(value
             .and_then(|value| value.parse().ok())
             .and_then(Key::from_i64))

@@ -9,6 +9,7 @@ use crate::call::time_of;
 use crate::catalogue::{Catalogue, Filter, Number, Recording};
 use crate::checkpoints::Checkpoints;
 use crate::clock::now;
+use crate::crypto::hex;
 use crate::day::Day;
 use crate::findings::Findings;
 use crate::fs::Owners;
@@ -22,7 +23,6 @@ use crate::views::{Tree, file_name, top_name};
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use std::collections::HashMap;
-use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -144,8 +144,7 @@ impl Device {
         let all = self.catalogue.numbers()?;
         let lines = all.len();
         let may_list = |number: &Number| {
-            let group = self.owners.readers.get(&number.number);
-            let group = group.copied().unwrap_or(self.owners.gid);
+            let group = self.owners.readers_of(&number.number);
             let may = self.rights.may(&actor.account, Action::List, Some(group));
             may.is_ok()
         };
@@ -239,14 +238,7 @@ impl Device {
             encoding: recording.layout.encoding,
             gap_seconds: recording.gap_frames as f64 / rate,
             end: recording.end_reason,
-            sha256: recording
-                .sealed
-                .wav_sha256
-                .iter()
-                .fold(String::new(), |mut text, byte| {
-                    let _ = write!(text, "{byte:02x}");
-                    text
-                }),
+            sha256: hex(&recording.sealed.wav_sha256),
             path: path.display().to_string(),
         }
     }

@@ -1,6 +1,7 @@
 //! The kernel's requests, handed to [`ArchiveFs`]: the only file that names the FUSE crate. Each
 //! function translates; decisions are made elsewhere.
 
+use super::ioctl::Ioctl;
 use super::{Attributes, Caller, FsError, Gate};
 use crate::views::{Node, Tree, inode_of, node_of};
 use fuser::{
@@ -11,13 +12,11 @@ use fuser::{
     ReplyWrite, ReplyXattr, Request, Session, SessionACL, TimeOrNow, WriteFlags,
 };
 use nix::fcntl::OFlag;
-use nix::mount::{MntFlags, umount2};
 use std::ffi::OsStr;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-use thiserror::Error;
 
 /// How long the kernel may believe an entry and its attributes: what is shown never changes, and
 /// names that are not there yet are never cached.
@@ -26,120 +25,41 @@ const LIFETIME: Duration = Duration::from_secs(3600);
 /// Threads that answer requests.
 const THREADS: usize = 4;
 
-/// The ioctls that change a file's flags: `FS_IOC_SETFLAGS` and `FS_IOC_FSSETXATTR` of linux/fs.h, the
-/// former also as 32-bit programs number it.
-const SETTING_IOCTLS: [u32; 3] = [0x4008_6602, 0x4004_6602, 0x401c_5820];
-
-/// The ioctls that read a file's flags and how long their answers are: `FS_IOC_GETFLAGS`, also as 32-bit
-/// programs number it, and `FS_IOC_FSGETXATTR` of linux/fs.h. The kernel asks these before it sets any;
-/// there are no flags.
-const GETTING_IOCTLS: [(u32, usize); 3] = [(0x8008_6601, 4), (0x8004_6601, 4), (0x801c_581f, 28)];
-
-/// What the source of the mount is called in /proc/mounts.
-const SOURCE: &str = "tsuwaroku";
-
-/// Why the file system cannot be mounted.
-#[derive(Debug, Error)]
-pub enum MountError {
-    /// The mount point is not usable.
-    #[error("{}: {error}; the mount point must be an empty directory", path.display())]
-    Point {
-        /// The mount point.
-        path: PathBuf,
-        /// What the kernel said.
-        error: io::Error,
-    },
-    /// The kernel refuses.
-    #[error("{}: cannot mount: {error}; is the fuse module loaded, and are you root?", path.display())]
-    Refused {
-        /// The mount point.
-        path: PathBuf,
-        /// What the kernel said.
-        error: io::Error,
-    },
-}
-
-/// The mounted file system; unmounted when dropped.
+/// The file system of a mount, whose requests are answered as long as this lives.
 #[derive(Debug)]
-pub struct Mount {
-    session: Option<BackgroundSession>,
-    gate: Arc<Gate>,
-    path: PathBuf,
-}
+pub(super) struct Served(BackgroundSession);
 
-impl Mount {
-    /// Mounts what `gate` shows at `path`, which is made if it is missing. What a killed daemon left there is
-    /// unmounted first.
-    pub fn new(gate: Arc<Gate>, path: &Path) -> Result<Self, MountError> {
-        let point = |error| MountError::Point {
-            path: path.to_owned(),
-            error,
-        };
-        let refused = |error| MountError::Refused {
-            path: path.to_owned(),
-            error,
-        };
-        clear_stale(path).map_err(point)?;
-        std::fs::create_dir_all(path).map_err(point)?;
-        if std::fs::read_dir(path).map_err(point)?.next().is_some() {
-            return Err(point(io::Error::from(io::ErrorKind::DirectoryNotEmpty)));
-        }
+impl Served {
+    /// Mounts what `gate` shows at `path`, and answers requests from now on.
+    pub fn begin(gate: Arc<Gate>, path: &Path) -> io::Result<Self> {
         let mut config = Config::default();
         config.mount_options = vec![
             MountOption::DefaultPermissions,
             MountOption::NoDev,
             MountOption::NoSuid,
             MountOption::NoExec,
-            MountOption::FSName(SOURCE.into()),
+            MountOption::FSName("tsuwaroku".into()),
         ];
         config.acl = SessionACL::All;
         config.n_threads = Some(THREADS);
-        let adapter = Adapter { gate: gate.clone() };
-        let session = Session::new(adapter, path, &config).map_err(refused)?;
-        let session = Some(session.spawn().map_err(refused)?);
-        Ok(Self {
-            session,
-            gate,
-            path: path.to_owned(),
-        })
-    }
-
-    /// Where it is mounted.
-    pub fn path(&self) -> &Path {
-        &self.path
+        Ok(Self(
+            Session::new(Adapter { gate }, path, &config)?.spawn()?,
+        ))
     }
 
     /// Tells the kernel what it must forget.
-    pub fn announcer(&self) -> Option<Announcer> {
-        let session = self.session.as_ref()?;
-        Some(Announcer(session.notifier()))
+    pub fn announcer(&self) -> Announcer {
+        Announcer(self.0.notifier())
     }
 
-    /// Whether requests are still answered: not after somebody else has unmounted it.
-    pub fn is_alive(&self) -> bool {
-        self.session
-            .as_ref()
-            .is_some_and(|session| !session.guard.is_finished())
+    /// Whether nobody answers any more.
+    pub fn has_ended(&self) -> bool {
+        self.0.guard.is_finished()
     }
-}
 
-impl Drop for Mount {
-    /// Takes the mount away even while files are open: their handles fail when the daemon is gone.
-    fn drop(&mut self) {
-        let Some(session) = self.session.take() else {
-            return;
-        };
-        let unmounted = umount2(&self.path, MntFlags::empty())
-            .or_else(|_| umount2(&self.path, MntFlags::MNT_DETACH));
-        if let Err(error) = unmounted {
-            log::debug!("{}: {error} at unmounting", self.path.display());
-        }
-        if session.guard.is_finished()
-            && let Err(error) = session.join()
-        {
-            log::warn!("{}: {error} at the end of the mount", self.path.display());
-        }
-        self.gate.close_all();
+    /// How it ended; to be asked when it has.
+    pub fn join(self) -> io::Result<()> {
+        self.0.join()
     }
 }
 
@@ -157,18 +77,6 @@ impl Announcer {
             Err(error) => log::debug!("the kernel is not told of {folder:?}: {error}"),
             Ok(()) => {}
         }
-    }
-}
-
-/// Unmounts what a killed daemon left at `path`: a mount of ours whose requests nobody answers. It is
-/// listed for that, because the kernel may still know the attributes of its root.
-fn clear_stale(path: &Path) -> io::Result<()> {
-    match std::fs::read_dir(path) {
-        Err(error) if error.raw_os_error() == Some(nix::errno::Errno::ENOTCONN as i32) => {
-            log::warn!("{}: unmounting what a former daemon left", path.display());
-            Ok(umount2(path, MntFlags::MNT_DETACH)?)
-        }
-        _ => Ok(()),
     }
 }
 
@@ -200,8 +108,8 @@ impl Adapter {
 
     /// Refuses to change `inode`, or `name` in it.
     fn refuse(&self, request: &Request, what: &str, inode: INodeNo, name: Option<&OsStr>) -> Errno {
-        let node = node(inode).ok();
-        errno(&self.gate.refuse(caller(request), what, node, name), what)
+        let refused = self.gate.refuse(caller(request), what, inode.0, name);
+        errno(&refused, what)
     }
 }
 
@@ -272,20 +180,16 @@ impl Filesystem for Adapter {
         if flags.acc_mode() != OpenAccMode::O_RDONLY || flags.0 & OFlag::O_TRUNC.bits() != 0 {
             return reply.error(self.refuse(request, "open for writing", inode, None));
         }
-        let node = match node(inode) {
-            Ok(node) => node,
-            Err(error) => return reply.error(errno(&error, "open")),
-        };
-        self.gate
-            .open(caller(request), node, |opened| match opened {
-                // The content of a recording never changes, so the page cache stays good; and there is
-                // nothing to flush.
-                Ok(handle) => reply.opened(
-                    FileHandle(handle),
-                    FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_NOFLUSH,
-                ),
-                Err(error) => reply.error(errno(&error, "open")),
-            });
+        let caller = caller(request);
+        self.gate.open(caller, inode.0, |opened| match opened {
+            // The content of a recording never changes, so the page cache stays good; and there is
+            // nothing to flush.
+            Ok(handle) => reply.opened(
+                FileHandle(handle),
+                FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_NOFLUSH,
+            ),
+            Err(error) => reply.error(errno(&error, "open")),
+        });
     }
 
     fn read(
@@ -321,19 +225,16 @@ impl Filesystem for Adapter {
     }
 
     fn opendir(&self, request: &Request, inode: INodeNo, _: OpenFlags, reply: ReplyOpen) {
-        let node = match node(inode) {
-            Ok(node) => node,
-            Err(error) => return reply.error(errno(&error, "opendir")),
-        };
         let caller = caller(request);
-        self.gate.open_folder(caller, node, |opened| match opened {
-            // The kernel may keep the listing: it is told when a recording comes in.
-            Ok(handle) => reply.opened(
-                FileHandle(handle),
-                FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_CACHE_DIR,
-            ),
-            Err(error) => reply.error(errno(&error, "opendir")),
-        });
+        self.gate
+            .open_folder(caller, inode.0, |opened| match opened {
+                // The kernel may keep the listing: it is told when a recording comes in.
+                Ok(handle) => reply.opened(
+                    FileHandle(handle),
+                    FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_CACHE_DIR,
+                ),
+                Err(error) => reply.error(errno(&error, "opendir")),
+            });
     }
 
     fn readdir(
@@ -416,13 +317,7 @@ impl Filesystem for Adapter {
 
     fn listxattr(&self, _: &Request, inode: INodeNo, size: u32, reply: ReplyXattr) {
         match node(inode) {
-            Ok(node) => {
-                let names = self.gate.fs().xattrs(node).iter();
-                let list: Vec<u8> = names
-                    .flat_map(|name| name.bytes().chain(std::iter::once(0)))
-                    .collect();
-                reply_bytes(reply, size, &list);
-            }
+            Ok(node) => reply_bytes(reply, size, &self.gate.fs().xattr_list(node)),
             Err(error) => reply.error(errno(&error, "listxattr")),
         }
     }
@@ -584,13 +479,11 @@ impl Filesystem for Adapter {
         _: u32,
         reply: ReplyIoctl,
     ) {
-        if SETTING_IOCTLS.contains(&command) {
-            return reply.error(self.refuse(request, "ioctl", inode, None));
+        match Ioctl::of(command) {
+            Ioctl::Sets => reply.error(self.refuse(request, "ioctl", inode, None)),
+            Ioctl::Gets(bytes) => reply.ioctl(0, &vec![0; bytes]),
+            Ioctl::Other => reply.error(Errno::ENOTTY),
         }
-        if let Some((_, bytes)) = GETTING_IOCTLS.iter().find(|(known, _)| *known == command) {
-            return reply.ioctl(0, &vec![0; *bytes]);
-        }
-        reply.error(Errno::ENOTTY);
     }
 }
 

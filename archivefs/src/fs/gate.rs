@@ -21,7 +21,7 @@ use crate::findings::Findings;
 use crate::refusals::Refusals;
 use crate::rights::{Action, Rights};
 use crate::verify::{Depth, check};
-use crate::views::Node;
+use crate::views::{Node, node_of};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -133,17 +133,21 @@ impl Gate {
         &self.parts.fs
     }
 
-    /// Opens the recording `node` for `caller`, and answers with its handle when the record of it is
+    /// Opens the recording with number `inode` for `caller`, and answers with its handle when the record of it is
     /// durable.
     pub fn open(
         self: &Arc<Self>,
         caller: Caller,
-        node: Node,
+        inode: u64,
         then: impl FnOnce(Result<u64, FsError>) + Send + 'static,
     ) {
         let gate = self.clone();
         self.with_account(caller, move |account| {
-            match account.and_then(|account| gate.may_listen(caller, &account, node)) {
+            let may = account.and_then(|account| {
+                let node = node_of(inode).ok_or(FsError::NotFound)?;
+                gate.may_listen(caller, &account, node)
+            });
+            match may {
                 Ok((who, recording, number)) => gate.open_logged(who, recording, number, then),
                 Err(error) => then(Err(error)),
             }
@@ -359,13 +363,16 @@ impl Gate {
         self.files.len()
     }
 
-    /// Opens the directory `node` for `caller`, and answers its handle.
+    /// Opens the directory with number `inode` for `caller`, and answers its handle.
     pub fn open_folder(
         self: &Arc<Self>,
         caller: Caller,
-        node: Node,
+        inode: u64,
         then: impl FnOnce(Result<u64, FsError>) + Send + 'static,
     ) {
+        let Some(node) = node_of(inode) else {
+            return then(Err(FsError::NotFound));
+        };
         match self.fs().line_of(node) {
             // What everybody may list.
             Ok(None) => then(Ok(self.add_folder(node))),
@@ -453,14 +460,16 @@ impl Gate {
         std::mem::take(&mut *self.stale.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Refuses `operation` of `caller` on `node`, or on `name` in it, and logs that.
+    /// Refuses `operation` of `caller` on the node with number `inode`, or on `name` in it, and logs
+    /// that.
     pub fn refuse(
         self: &Arc<Self>,
         caller: Caller,
         operation: &str,
-        node: Option<Node>,
+        inode: u64,
         name: Option<&std::ffi::OsStr>,
     ) -> FsError {
+        let node = node_of(inode);
         let line = node.and_then(|node| self.fs().line_of(node).ok().flatten());
         let number = line.as_ref().map(|(number, _)| number.as_str());
         // Before the answer: the process may be gone after it.

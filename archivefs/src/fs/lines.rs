@@ -64,11 +64,10 @@ impl Lines {
 
     /// `number` with its readers.
     pub fn line(&self, number: Number) -> Line {
-        let gid = self.owners.readers.get(&number.number).copied();
         Line {
             id: number.id,
+            gid: self.owners.readers_of(&number.number),
             number: number.number,
-            gid: gid.unwrap_or(self.owners.gid),
         }
     }
 

@@ -9,7 +9,9 @@ mod blocks;
 mod error;
 mod fuse;
 mod gate;
+mod ioctl;
 mod lines;
+mod mount;
 mod pool;
 mod reader;
 mod table;
@@ -18,8 +20,9 @@ mod xattr;
 
 pub use blocks::Blocks;
 pub use error::FsError;
-pub use fuse::{Announcer, Mount, MountError};
+pub use fuse::Announcer;
 pub use gate::{Caller, Gate, GateParts};
+pub use mount::{Mount, MountError};
 pub use pool::{Pool, TooLate};
 pub use reader::Reader;
 
@@ -46,6 +49,13 @@ pub struct Owners {
     pub gid: u32,
     /// The reader group of each designated number.
     pub readers: HashMap<String, u32>,
+}
+
+impl Owners {
+    /// The group that may read `number`.
+    pub fn readers_of(&self, number: &str) -> u32 {
+        self.readers.get(number).copied().unwrap_or(self.gid)
+    }
 }
 
 /// The archive as a file system.
@@ -327,6 +337,14 @@ impl ArchiveFs {
             return Err(FsError::NoAttribute);
         };
         xattr::value(&self.recording(node)?, name).ok_or(FsError::NoAttribute)
+    }
+
+    /// The names of the extended attributes of `node`, each with a zero after it (listxattr(2)).
+    pub fn xattr_list(&self, node: Node) -> Vec<u8> {
+        let names = self.xattrs(node).iter();
+        names
+            .flat_map(|name| [name.as_bytes(), b"\0"].concat())
+            .collect()
     }
 
     /// The names of the extended attributes of `node`.

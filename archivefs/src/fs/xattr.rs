@@ -2,7 +2,7 @@
 //! its name.
 
 use crate::catalogue::Recording;
-use std::fmt::Write;
+use crate::crypto::hex;
 
 /// Their names.
 pub(super) const NAMES: [&str; 5] = [
@@ -30,12 +30,4 @@ pub(super) fn value(recording: &Recording, name: &str) -> Option<Vec<u8>> {
         _ => recording.gap_frames.to_string(),
     };
     Some(text.into_bytes())
-}
-
-/// Bytes in hexadecimal digits.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
