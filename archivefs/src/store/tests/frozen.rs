@@ -41,6 +41,20 @@ fn example(encoding: Encoding, channels: u16, bytes: usize) -> (Call, Vec<u8>) {
     (call, audio(bytes))
 }
 
+/// 16-bit samples of a loud and a quiet leg, each of values that µ-law has (ITU-T G.711, table 2a),
+/// added up.
+fn mix(bytes: usize) -> Vec<u8> {
+    let leg = |n: usize, steps: usize, lowest: usize| {
+        let step = lowest + (n * n / 900 + n / 5) % steps;
+        let size = (((step & 15) as i16) << 3 | 0x84) << (step >> 4);
+        let size = size - 0x84;
+        if n / 40 % 2 == 0 { size } else { -size }
+    };
+    (0..bytes / 2)
+        .flat_map(|n| (leg(n, 40, 60) + leg(3 * n + 7, 20, 4)).to_le_bytes())
+        .collect()
+}
+
 /// Name, call and audio, effort.
 type Good = (&'static str, (Call, Vec<u8>), Effort);
 
@@ -65,6 +79,11 @@ fn good() -> Vec<Good> {
         (
             "v1-stereo-s24",
             example(Encoding::S24, 2, 60_000),
+            Effort::Ingest,
+        ),
+        (
+            "v1-mix-s16",
+            (example(Encoding::S16, 1, 70_000).0, mix(70_000)),
             Effort::Ingest,
         ),
         ("v1-empty", example(Encoding::ALaw, 1, 0), Effort::Ingest),
@@ -100,6 +119,14 @@ fn freeze() {
         let _ = writeln!(wavs, "{} {name}", digest_of(&object));
     }
     std::fs::write(folder().join("wavs"), wavs).unwrap();
+}
+
+/// The fixture of a mix is one: its first frame is of the method that has sums.
+#[test]
+fn the_mix_is_coded_as_sums() {
+    let shape = example(Encoding::S16, 1, 70_000).0.layout.into();
+    let frame = crate::codec::Encoder::new().encode(shape, &mix(64_000), Effort::Ingest);
+    assert_eq!(frame[0], 2);
 }
 
 #[test]
