@@ -141,6 +141,13 @@ fn a_full_disk_refuses_listeners_and_loses_nothing() {
         );
     };
     assert_eq!(refused.raw_os_error(), Some(nix::libc::EIO));
+    let status = archive.world.tsuwaroku(&["status"]).unwrap();
+    assert_eq!(status.status.code(), Some(ATTENTION));
+    let said = String::from_utf8(status.stdout).unwrap();
+    assert!(
+        said.contains("Nothing can be logged, so nobody may listen"),
+        "{said}"
+    );
     drop(before);
     let folder = path.parent().unwrap();
     assert_eq!(
@@ -163,6 +170,14 @@ fn a_full_disk_refuses_listeners_and_loses_nothing() {
         as_reader(|| File::open(&path)).ok()
     });
     opened += 1;
+    wait_for("the log to tell who was refused", LIMIT, || {
+        let list = ["audit", "list", "--event", "open", "--result", "failed"];
+        let told = archive.world.tsuwaroku(&list).unwrap().stdout;
+        let told = String::from_utf8(told).unwrap();
+        (told.contains("sato") && told.contains("it could not be logged")).then_some(())
+    });
+    let status = archive.world.tsuwaroku(&["status"]).unwrap();
+    assert_eq!(status.status.code(), Some(0), "{status:?}");
     archive.stop();
     let sessions = logged::sessions(&logged::records(&catalogue(&archive.world)));
     assert_eq!(sessions.len(), 1);

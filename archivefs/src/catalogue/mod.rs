@@ -158,6 +158,11 @@ impl Catalogue {
         self.writer.is_alive()
     }
 
+    /// Why the last change could not be made durable, if it could not: the disk is full, or gone.
+    pub fn unwritten(&self) -> Option<String> {
+        self.writer.unwritten()
+    }
+
     /// Makes `draft` a record of the log; it is durable when this returns.
     pub fn log(&self, draft: Draft) -> Result<(), CatalogueError> {
         let at = draft.at;

@@ -10,6 +10,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -63,7 +64,11 @@ impl Request {
 pub(super) struct Writer {
     requests: Option<Sender<Request>>,
     threads: Vec<JoinHandle<()>>,
+    unwritten: Unwritten,
 }
+
+/// Why the last commit failed, if it did.
+type Unwritten = Arc<Mutex<Option<String>>>;
 
 /// Without what is hidden in a record: this is printed where nothing can be erased.
 impl std::fmt::Debug for Request {
@@ -87,10 +92,12 @@ impl Writer {
     pub fn start(connection: Connection, log: Log) -> std::io::Result<Self> {
         let (requests, waiting) = channel();
         let (answers, given) = channel::<Answered>();
+        let unwritten = Unwritten::default();
         let run = Run {
             connection,
             log,
             queue: VecDeque::new(),
+            unwritten: unwritten.clone(),
             answers,
         };
         let builder = || std::thread::Builder::new();
@@ -109,6 +116,7 @@ impl Writer {
         Ok(Self {
             requests: Some(requests),
             threads: vec![writer, answerer],
+            unwritten,
         })
     }
 
@@ -146,6 +154,12 @@ impl Writer {
         }
     }
 
+    /// Why the last commit failed, if it did.
+    pub fn unwritten(&self) -> Option<String> {
+        let unwritten = self.unwritten.lock();
+        unwritten.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Whether changes are still made: not after a fault of the program.
     pub fn is_alive(&self) -> bool {
         !self.threads.iter().any(JoinHandle::is_finished)
@@ -181,6 +195,7 @@ struct Run {
     /// What is not durable yet, in the order in which it was asked for.
     queue: VecDeque<Request>,
     answers: Sender<Answered>,
+    unwritten: Unwritten,
 }
 
 impl Run {
@@ -237,6 +252,12 @@ impl Run {
             log::error!("the catalogue cannot be written: {failure}");
             self.log = before;
         }
+        let mut unwritten = self
+            .unwritten
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        unwritten.clone_from(&failure);
+        drop(unwritten);
         let mut outcomes = outcomes.unwrap_or_default().into_iter();
         let queue = std::mem::take(&mut self.queue);
         for request in queue {

@@ -186,6 +186,13 @@ pub fn status(status: &Status, zone: Tz, speech: Speech) -> String {
             safe(&trouble.reason)
         );
     }
+    if let Some(reason) = &status.log.unwritten {
+        let head = speech.say(
+            "Nothing can be logged, so nobody may listen",
+            "操作を記録できないため、録音は開けません",
+        );
+        let _ = writeln!(out, "\n{head}: {}", safe(reason));
+    }
     out.push_str(&no_checkpoints(&status.log, speech));
     if !status.findings.is_empty() {
         out.push('\n');

@@ -70,6 +70,7 @@ impl Status {
             || self.trouble.is_some()
             || !self.quarantined.is_empty()
             || !self.findings.is_empty()
+            || self.log.unwritten.is_some()
             || !self.log.troubles.is_empty()
     }
 }

@@ -41,6 +41,7 @@ impl Device {
         Ok(LogStatus {
             records: self.catalogue.log_size()?,
             checkpoint: self.catalogue.newest_checkpoint()?.map(last),
+            unwritten: self.catalogue.unwritten(),
             troubles: troubles
                 .map(|(file, reason)| CheckpointTrouble {
                     file: file.display().to_string(),

@@ -3,7 +3,7 @@
 
 use super::ioctl::Ioctl;
 use super::{Attributes, Caller, FsError, Gate};
-use crate::views::{Node, Tree, inode_of, node_of};
+use crate::views::{Node, inode_of, node_of};
 use fuser::{
     BackgroundSession, BsdFileFlags, Config, Errno, FileAttr, FileHandle, FileType, Filesystem,
     FopenFlags, Generation, INodeNo, InitFlags, IoctlFlags, KernelConfig, LockOwner, MountOption,
@@ -296,7 +296,6 @@ impl Filesystem for Adapter {
         match self.gate.fs().totals() {
             Ok((bytes, files)) => {
                 let blocks = bytes.div_ceil(u64::from(BLOCK));
-                let files = files + Tree::ALL.len() as u64;
                 reply.statfs(blocks, 0, 0, files, 0, BLOCK, 255, BLOCK);
             }
             Err(error) => reply.error(errno(&error, "statfs")),

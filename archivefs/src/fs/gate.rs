@@ -232,6 +232,9 @@ impl Gate {
                 answered.parts.catalogue.log_then(draft, move |logged| {
                     let parts = &gate.parts;
                     let (blocks, ahead) = (parts.blocks.clone(), Some(parts.disks.clone()));
+                    if logged.is_err() {
+                        gate.note_unlogged(who.clone(), &recording, &number);
+                    }
                     let opened = logged.map_err(FsError::NotLogged).map(|()| {
                         gate.files.add(OpenFile {
                             reader: Reader::new(object, recording.key, blocks, ahead),
@@ -251,6 +254,12 @@ impl Gate {
                 });
             },
         );
+    }
+
+    /// That somebody tried to listen is known when there is room for it.
+    fn note_unlogged(&self, who: Who, recording: &Recording, number: &str) {
+        let draft = trail::unlogged(now(), who, recording, number);
+        self.parts.refusals.log(draft);
     }
 
     /// Reads from the open recording `handle`: up to `size` bytes from byte `offset` on.
@@ -356,11 +365,6 @@ impl Gate {
             file.reader.fail();
             self.log_release(&file);
         }
-    }
-
-    /// Recordings that are open.
-    pub fn open_files(&self) -> usize {
-        self.files.len()
     }
 
     /// Opens the directory with number `inode` for `caller`, and answers its handle.

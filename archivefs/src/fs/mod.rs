@@ -382,10 +382,11 @@ impl ArchiveFs {
         self.lines.owners().uid
     }
 
-    /// Figures for `statfs`: bytes stored, and recordings.
+    /// Figures for `statfs`: bytes of WAV files, and names at the top and recordings.
     pub fn totals(&self) -> Result<(u64, u64), FsError> {
         let totals = self.catalogue.totals()?;
-        Ok((totals.wav_bytes, totals.recordings))
+        let names = Tree::ALL.len() as u64;
+        Ok((totals.wav_bytes, totals.recordings + names))
     }
 }
 

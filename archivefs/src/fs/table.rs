@@ -41,10 +41,6 @@ impl<T> Table<T> {
         self.lock().drain().map(|(_, value)| value).collect()
     }
 
-    pub fn len(&self) -> usize {
-        self.lock().len()
-    }
-
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<T>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }

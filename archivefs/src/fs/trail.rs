@@ -60,6 +60,12 @@ pub(super) fn open(at: i64, who: Who, recording: &Recording, number: &str, how: 
     }
 }
 
+/// A recording could not be opened because that could not be logged then.
+pub(super) fn unlogged(at: i64, who: Who, recording: &Recording, number: &str) -> Draft {
+    let draft = open(at, who, recording, number, Outcome::Failed);
+    draft.with("reason", "it could not be logged")
+}
+
 /// A recording is closed: what of it was given out. What the kernel had in its cache was not asked
 /// for, and is not counted.
 pub(super) fn release(at: i64, who: Who, recording: &Recording, number: &str, s: &Served) -> Draft {

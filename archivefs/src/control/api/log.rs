@@ -29,6 +29,8 @@ pub struct LogStatus {
     pub records: u64,
     /// The last checkpoint that was issued.
     pub checkpoint: Option<LastCheckpoint>,
+    /// Why nothing can be written into it, if so: nobody may listen then.
+    pub unwritten: Option<String>,
     /// Outside files that cannot be given checkpoints.
     pub troubles: Vec<CheckpointTrouble>,
 }

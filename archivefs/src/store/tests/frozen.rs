@@ -48,7 +48,11 @@ fn mix(bytes: usize) -> Vec<u8> {
         let step = lowest + (n * n / 900 + n / 5) % steps;
         let size = (((step & 15) as i16) << 3 | 0x84) << (step >> 4);
         let size = size - 0x84;
-        if n / 40 % 2 == 0 { size } else { -size }
+        if (n / 40).is_multiple_of(2) {
+            size
+        } else {
+            -size
+        }
     };
     (0..bytes / 2)
         .flat_map(|n| (leg(n, 40, 60) + leg(3 * n + 7, 20, 4)).to_le_bytes())
