@@ -5,8 +5,10 @@
 //! An entry is untrusted input. One that is not what it should be goes to quarantine with a reason;
 //! it is never dropped. A disk that fails is no fault of the entry: it stays and is tried again.
 
+use crate::audit::{Draft, Event, Outcome};
 use crate::call::Call;
 use crate::catalogue::{Archived, Catalogue, CatalogueError, Recording};
+use crate::clock::now;
 use crate::crypto::Key;
 use crate::store::{NewObject, ObjectWriter, Sealed, StoreError};
 use crate::vault::{Vault, VaultError};
@@ -21,6 +23,7 @@ use thiserror::Error;
 use tsuwaroku_spool::SpoolError;
 use tsuwaroku_spool::read::{Entry, EntryFault, Item, Reader};
 use tsuwaroku_spool::record::Record;
+use ulid::Ulid;
 
 /// Most samples of silence written at a time for a gap, bytes.
 const SILENCE_BYTES: usize = 64 * 1024;
@@ -79,6 +82,9 @@ enum Refusal {
     /// It may go better later: it stays.
     #[error("{0}")]
     Later(String),
+    /// Its recording was erased: it goes, for a copy in quarantine would be one more (R6.7).
+    #[error("the recording {0} was erased")]
+    Erased(Ulid),
 }
 
 impl From<EntryFault> for Refusal {
@@ -203,6 +209,12 @@ impl Ingest {
         };
         match refusal {
             Refusal::Later(reason) => Err(reason),
+            Refusal::Erased(id) => {
+                log::warn!("{}: {refusal}; it is removed", item.path.display());
+                let draft = Draft::new(now(), Event::Archived, Outcome::Refused).on(id);
+                self.catalogue.log_later(draft.with("reason", "erased"));
+                self.spool.remove(item).map_err(|error| error.to_string())
+            }
             Refusal::Content(reason) => {
                 log::error!(
                     "ALARM: {} goes to quarantine: {reason}",
@@ -227,6 +239,11 @@ impl Ingest {
         let wav = wav::Frame::around(&call, self.catalogue.birth().time_zone);
         if let Some(there) = self.catalogue.by_id(call.id)? {
             return self.compare(&call, &wav, &mut entry, there);
+        }
+        if let Some(erased) = self.catalogue.tombstone(call.id)? {
+            return Err(same_as(&call, &wav, &mut entry, erased.wav_sha256)
+                .err()
+                .unwrap_or(Refusal::Erased(call.id)));
         }
         let sealed = self.store_object(&call, &wav, &mut entry)?;
         match self.catalogue.archive(call, sealed)? {
@@ -270,16 +287,7 @@ impl Ingest {
         entry: &mut Entry,
         there: Recording,
     ) -> Result<Recording, Refusal> {
-        // Only its digest is wanted, so any key will do.
-        let key = Key::from_bytes([0; 32]);
-        let mut writer = ObjectWriter::begin(io::sink(), call, wav, &key)?;
-        copy(call, entry, &mut writer)?;
-        let (_, sealed) = writer.seal()?;
-        if sealed.wav_sha256 != there.sealed.wav_sha256 {
-            return Err(Refusal::Content(
-                "another recording has its identity".into(),
-            ));
-        }
+        let sealed = same_as(call, wav, entry, there.sealed.wav_sha256)?;
         match self.vault.open(call.id) {
             Ok(object) if object.wav_sha256() == sealed.wav_sha256 => {}
             Err(VaultError::Store(StoreError::Io(error))) => return Err(error.into()),
@@ -290,10 +298,36 @@ impl Ingest {
                     call.id
                 );
                 self.store_object(call, wav, entry)?;
+                // Lost because it was erased just now: what was stored must not stay.
+                if self.catalogue.tombstone(call.id)?.is_some() {
+                    self.vault.destroy(call.id)?;
+                    return Err(Refusal::Erased(call.id));
+                }
             }
         }
         Ok(there)
     }
+}
+
+/// What `entry` would be stored as, if its WAV file has the digest `expected`; another one is an impostor
+/// of the recording that has its identity.
+fn same_as(
+    call: &Call,
+    wav: &wav::Frame,
+    entry: &mut Entry,
+    expected: [u8; 32],
+) -> Result<Sealed, Refusal> {
+    // Only its digest is wanted, so any key will do.
+    let key = Key::from_bytes([0; 32]);
+    let mut writer = ObjectWriter::begin(io::sink(), call, wav, &key)?;
+    copy(call, entry, &mut writer)?;
+    let (_, sealed) = writer.seal()?;
+    if sealed.wav_sha256 == expected {
+        return Ok(sealed);
+    }
+    Err(Refusal::Content(
+        "another recording has its identity".into(),
+    ))
 }
 
 /// What takes the samples of an entry.

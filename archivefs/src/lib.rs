@@ -19,13 +19,16 @@
 //!    inode numbers, pure.
 //! 6. [`vault`]: the objects of all tiers with the keys that open them.
 //! 7. [`import`] (files of a former recorder); [`ingest`], [`verify`], then [`findings`], then [`scrub`]: what runs over vault and catalogue.
+//!    [`mod@backup`]: a copy of the catalogue, and back; [`mod@rebuild`]: recordings are entered again from their objects.
 //!    [`checkpoints`]: what proves the log to the outside; [`refusals`]: those are logged at a bounded rate.
+//!    [`life`]: what happens to recordings as they age: moves, holds, erasure.
 //! 8. [`fs`]: the file system; `fs/fuse.rs` alone names the FUSE crate.
 //! 9. [`control`]: the HTTP service on a Unix socket, its types and its client.
 //! 10. [`serve`], [`cli`]: the daemon and the command, which put the rest together.
 
 pub mod accounts;
 pub mod audit;
+pub mod backup;
 pub mod call;
 pub mod catalogue;
 pub mod checkpoints;
@@ -40,7 +43,9 @@ pub mod fs;
 pub mod import;
 pub mod ingest;
 pub mod keys;
+pub mod life;
 pub mod period;
+pub mod rebuild;
 pub mod refusals;
 pub mod rights;
 pub mod scrub;

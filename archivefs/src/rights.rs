@@ -39,11 +39,33 @@ pub enum Action {
     VerifyLog,
     /// Give the audit log a new signing key.
     RotateLogKey,
+    /// Seal all keys anew.
+    RotateKeys,
+    /// Have the master key sealed to people who keep it.
+    EscrowKeys,
+    /// Have the catalogue copied.
+    BackUp,
+    /// Keep a line's recordings from being erased.
+    Hold,
+    /// Ask that a hold on a line's recordings be released.
+    Release,
+    /// Ask that a line's recordings be erased.
+    Erase,
+    /// Approve what somebody else asked for, or decline it.
+    Approve,
+    /// Say that the wall clock is right, though the archive's own time is another.
+    ConfirmClock,
+    /// See holds, plans and certificates of erasure of the lines that one may list.
+    Plans,
+    /// See those of all lines, and what is due.
+    Oversee,
+    /// Have done at once what is due.
+    Sweep,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 20] = [
         Self::Status,
         Self::Find,
         Self::Verify,
@@ -53,6 +75,17 @@ impl Action {
         Self::ReadLog,
         Self::VerifyLog,
         Self::RotateLogKey,
+        Self::RotateKeys,
+        Self::EscrowKeys,
+        Self::BackUp,
+        Self::Hold,
+        Self::Release,
+        Self::Erase,
+        Self::Approve,
+        Self::ConfirmClock,
+        Self::Plans,
+        Self::Oversee,
+        Self::Sweep,
     ];
 
     /// The word for it in the audit log.
@@ -67,7 +100,26 @@ impl Action {
             Self::ReadLog => "read-log",
             Self::VerifyLog => "verify-log",
             Self::RotateLogKey => "rotate-log-key",
+            Self::RotateKeys => "rotate-keys",
+            Self::EscrowKeys => "escrow-keys",
+            Self::BackUp => "back-up",
+            Self::Hold => "hold",
+            Self::Release => "release-hold",
+            Self::Erase => "erase",
+            Self::Approve => "approve",
+            Self::ConfirmClock => "confirm-clock",
+            Self::Plans => "plans",
+            Self::Oversee => "oversee",
+            Self::Sweep => "sweep",
         }
+    }
+
+    /// Whether it is what the rules leave to a person: nobody is held to account for what root did.
+    fn is_personal(self) -> bool {
+        matches!(
+            self,
+            Self::Hold | Self::Release | Self::Erase | Self::Approve | Self::ConfirmClock
+        )
     }
 }
 
@@ -78,6 +130,9 @@ pub enum Denied {
     /// (R5.2).
     #[error("root and the daemon's account may look after recordings, not listen to them")]
     Caretaker,
+    /// What becomes of recordings is decided by persons (R9.1).
+    #[error("root and the daemon's account decide nothing about recordings")]
+    Impersonal,
     /// The account has no role that allows it.
     #[error("the account has no role that allows it")]
     NoRole,
@@ -162,6 +217,7 @@ impl Rights {
         if caretaker {
             return match action {
                 Action::Listen => Err(Denied::Caretaker),
+                action if action.is_personal() => Err(Denied::Impersonal),
                 _ => Ok(()),
             };
         }
@@ -185,16 +241,29 @@ impl Rights {
 }
 
 /// The table of rights (R3.2, R9.1): administrators and staff listen, the device manager runs the
-/// device, the security officer reads the log; who does one of the last two listens to nothing.
+/// device, the security officer reads the log; who does one of the last two listens to nothing. Who
+/// listens may have recordings held, and ask that they be erased; that nobody approves what they asked
+/// for is seen to where plans are decided.
 fn allowed(held: Held, action: Action) -> bool {
     let runs = held.device_manager || held.administrator;
     let watches = held.security_officer;
     match action {
-        Action::Status => runs || watches || held.staff,
-        Action::Find | Action::List | Action::Listen => held.administrator || held.staff,
-        Action::Verify | Action::Keys | Action::VerifyLog => runs || watches,
+        Action::Status | Action::Plans => runs || watches || held.staff,
+        Action::Find
+        | Action::List
+        | Action::Listen
+        | Action::Hold
+        | Action::Release
+        | Action::Erase => held.administrator || held.staff,
+        Action::Verify | Action::Keys | Action::VerifyLog | Action::Oversee => runs || watches,
         Action::ReadLog => watches || held.administrator,
         Action::RotateLogKey => watches,
+        Action::RotateKeys
+        | Action::EscrowKeys
+        | Action::BackUp
+        | Action::ConfirmClock
+        | Action::Sweep => runs,
+        Action::Approve => held.administrator,
     }
 }
 
@@ -231,28 +300,65 @@ mod tests {
     /// R5.2, R9.1: every role and every action, for a line that the account may read.
     #[test]
     fn roles_decide() {
-        use Action::{Find, Keys, List, Listen, ReadLog, RotateLogKey, Status, Verify, VerifyLog};
+        use Action::{
+            Approve, BackUp, ConfirmClock, Erase, EscrowKeys, Find, Hold, Keys, List, Listen,
+            Oversee, Plans, ReadLog, Release, RotateKeys, RotateLogKey, Status, Sweep, Verify,
+            VerifyLog,
+        };
         let all = Action::ALL.to_vec();
-        let all_but_listen: Vec<_> = all.iter().copied().filter(|a| *a != Listen).collect();
-        let chief = vec![Status, Find, Verify, Keys, List, Listen, ReadLog, VerifyLog];
-        let officer = vec![Status, Verify, Keys, ReadLog, VerifyLog, RotateLogKey];
+        let personal = [Listen, Hold, Release, Erase, Approve, ConfirmClock];
+        let caretakers: Vec<_> = all
+            .iter()
+            .copied()
+            .filter(|action| !personal.contains(action))
+            .collect();
+        let listens = [Find, List, Listen, Hold, Release, Erase, Plans];
+        let runs = [RotateKeys, EscrowKeys, BackUp, ConfirmClock, Sweep];
+        let watches = [Status, Verify, Keys, VerifyLog, Plans, Oversee];
         let table = [
-            (0, "root", all_but_listen.clone()),
-            (99, "tsuwaroku", all_but_listen),
-            (1, "chief", chief),
-            (2, "officer", officer),
-            (3, "manager", vec![Status, Verify, Keys, VerifyLog]),
-            (4, "clerk", vec![Status, Find, List, Listen]),
+            (0, "root", caretakers.clone()),
+            (99, "tsuwaroku", caretakers),
+            (
+                1,
+                "chief",
+                [&watches[..], &listens, &runs, &[ReadLog, Approve]].concat(),
+            ),
+            (
+                2,
+                "officer",
+                [&watches[..], &[ReadLog, RotateLogKey]].concat(),
+            ),
+            (3, "manager", [&watches[..], &runs].concat()),
+            (4, "clerk", [&[Status][..], &listens].concat()),
             (5, "stranger", vec![]),
         ];
         for (uid, name, expected) in table {
             let account = account(uid, name, &[READERS]);
-            let found: Vec<_> = all
-                .iter()
-                .copied()
-                .filter(|&action| rights().may(&account, action, Some(READERS)).is_ok())
-                .collect();
-            assert_eq!(found, expected, "{name}");
+            for &action in &all {
+                let may = rights().may(&account, action, Some(READERS)).is_ok();
+                assert_eq!(may, expected.contains(&action), "{name}: {action:?}");
+            }
+        }
+    }
+
+    /// R9.1: what is refused to root is refused for a reason that root can act upon.
+    #[test]
+    fn root_decides_nothing() {
+        let root = account(0, "root", &[READERS]);
+        for action in [Action::Hold, Action::Erase, Action::Approve] {
+            let refused = rights().may(&root, action, Some(READERS));
+            assert_eq!(refused, Err(Denied::Impersonal), "{action:?}");
+        }
+    }
+
+    /// R6.7: staff have erased, or held, only what they may listen to.
+    #[test]
+    fn a_line_is_held_and_erased_by_its_readers() {
+        let clerk = account(4, "clerk", &[100]);
+        for action in [Action::Hold, Action::Release, Action::Erase] {
+            let refused = rights().may(&clerk, action, Some(READERS));
+            assert_eq!(refused, Err(Denied::NotAReader), "{action:?}");
+            assert_eq!(rights().may(&clerk, action, Some(100)), Ok(()));
         }
     }
 

@@ -56,7 +56,7 @@ impl Scrub {
                 // What was found wrong may have been wrong in what it decodes to.
                 let open = self.findings.is_open(&self.vault, recording.id);
                 let depth = if open { Depth::Verify } else { Depth::Scrub };
-                let findings = check(&self.vault, recording, depth);
+                let findings = check(&self.catalogue, &self.vault, recording, depth);
                 if findings.is_empty() {
                     self.findings.clear_recording(&self.vault, recording.id);
                 }

@@ -1,20 +1,26 @@
 //! The daemon: opens the archive, mounts it, takes calls from the spool and answers the control
 //! socket, until it is told to stop. Wires the other modules together and decides nothing else.
 
+mod forget;
 mod open;
+mod restore;
 mod workers;
 
-pub use open::{init, master_key_path, open_object, open_vault};
+pub use open::{init, init_secondary, master_key_path, open_object, open_vault};
+pub use restore::{Restored, back_up, rebuild, restore};
 
 use crate::audit::{Draft, Event, Outcome};
+use crate::backup::BackupError;
 use crate::catalogue::{Catalogue, CatalogueError};
 use crate::clock::now;
 use crate::control::device::Device;
 use crate::control::service;
 use crate::fs::{Mount, MountError};
 use crate::keys::{KeyError, MasterKeyError};
+use crate::life::LifeError;
 use crate::store::StoreError;
 use chrono::Utc;
+use forget::Forgetter;
 use nix::fcntl::{Flock, FlockArg};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use open::Archive;
@@ -61,6 +67,9 @@ pub enum ServeError {
     /// See [`KeyError`].
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// See [`BackupError`].
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// See [`MasterKeyError`].
     #[error(transparent)]
     MasterKey(#[from] MasterKeyError),
@@ -78,6 +87,9 @@ pub enum ServeError {
         /// What the system said.
         error: io::Error,
     },
+    /// See [`LifeError`].
+    #[error(transparent)]
+    Life(#[from] LifeError),
     /// Somebody else unmounted the file system.
     #[error("{} was unmounted by somebody else", .0.display())]
     Unmounted(PathBuf),
@@ -96,11 +108,19 @@ pub fn serve(config: Config) -> Result<(), ServeError> {
     let started = Draft::new(now(), Event::Started, Outcome::Done);
     catalogue.log_later(started.with("version", env!("CARGO_PKG_VERSION")));
     designate(&catalogue, &config)?;
+    let forgetter = Arc::new(Forgetter::default());
+    // Before anything is shown: what is past its last day is not.
+    let life = Arc::new(open::life(&archive, &config, forgetter.clone())?);
     let signals = signals()?;
     let listener = listen(&config)?;
     let gate = Arc::new(archive.gate(&config)?);
-    let mount = Mount::new(gate.clone(), &config.archive.mount)?;
-    let mut workers = Workers::start(&archive, &config, &mount, gate)?;
+    let mount = Mount::new(
+        gate.clone(),
+        &config.archive.mount,
+        &open::Places(&config.archive.root).mounting(),
+    )?;
+    forgetter.serves(gate.clone(), &mount);
+    let mut workers = Workers::start(&archive, &config, &mount, gate, life.clone())?;
     let mounted = Arc::new(AtomicBool::new(true));
     let device = Device {
         catalogue: catalogue.clone(),
@@ -115,6 +135,7 @@ pub fn serve(config: Config) -> Result<(), ServeError> {
         owners: archive.owners.clone(),
         refusals: archive.refusals.clone(),
         checkpoints: archive.checkpoints.clone(),
+        life,
         config,
     };
     let runtime = control(listener, device)?;

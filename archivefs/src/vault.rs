@@ -5,9 +5,8 @@
 use crate::call::Call;
 use crate::crypto::Key;
 use crate::keys::{KeyError, Keys};
-use crate::store::{NewObject, Object, Store, StoreError};
+use crate::store::{NewObject, Object, Store, StoreError, Tier};
 use crate::wav;
-use std::io;
 use std::sync::Arc;
 use thiserror::Error;
 use ulid::Ulid;
@@ -34,7 +33,7 @@ pub struct Vault {
 }
 
 impl Vault {
-    /// The vault of these `tiers`, the primary one first.
+    /// The vault of these `tiers`, in the order of [`Tier::ALL`].
     ///
     /// # Panics
     /// There is no tier.
@@ -56,6 +55,12 @@ impl Vault {
         &self.tiers
     }
 
+    /// The store of `tier`, if it is there.
+    pub fn tier(&self, tier: Tier) -> Option<&Store> {
+        let place = Tier::ALL.iter().position(|&one| one == tier)?;
+        self.tiers.get(place)
+    }
+
     /// The keys.
     pub fn keys(&self) -> &Keys {
         &self.keys
@@ -72,11 +77,32 @@ impl Vault {
         let key = self.keys.get(id)?;
         for tier in self.tiers.iter() {
             match tier.open_object(id, &key) {
-                Err(StoreError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) if error.is_missing() => {}
                 other => return Ok(other?),
             }
         }
         Err(VaultError::Missing(id))
+    }
+
+    /// The same, from `tier` first: where its row says that it is, no other disk is waited for.
+    pub fn open_in(&self, tier: Tier, id: Ulid) -> Result<Object, VaultError> {
+        if let Some(store) = self.tier(tier) {
+            let object = store.open_object(id, &self.keys.get(id)?);
+            if !object.as_ref().is_err_and(StoreError::is_missing) {
+                return Ok(object?);
+            }
+        }
+        // It is moving.
+        self.open(id)
+    }
+
+    /// Destroys key and objects of the recording `id`, which was erased.
+    pub fn destroy(&self, id: Ulid) -> Result<(), VaultError> {
+        self.keys.destroy(id)?;
+        for tier in self.tiers.iter() {
+            tier.destroy(&[id])?;
+        }
+        Ok(())
     }
 
     /// Each tier's copy of the object of `id`, where it has one.

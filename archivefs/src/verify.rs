@@ -109,6 +109,7 @@ pub fn verify(
         count(catalogue, filter)?
     };
     let run = Run {
+        catalogue,
         vault,
         state: Mutex::new((
             Progress {
@@ -142,6 +143,7 @@ pub fn verify(
 
 /// A verification in progress, shared by its threads.
 struct Run<'a> {
+    catalogue: &'a Catalogue,
     vault: &'a Vault,
     state: Mutex<(Progress, Tell<'a>)>,
     stop: AtomicBool,
@@ -163,7 +165,7 @@ impl Run<'_> {
 
     /// Answers whether to go on.
     fn look_at(&self, recording: &Recording) -> bool {
-        let findings = check(self.vault, recording, Depth::Verify);
+        let findings = check(self.catalogue, self.vault, recording, Depth::Verify);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let (progress, tell) = &mut *state;
         progress.checked += 1;
@@ -211,8 +213,27 @@ fn send_rows(
     }
 }
 
-/// What is wrong with one recording, in every tier that has it.
-pub fn check(vault: &Vault, recording: &Recording, depth: Depth) -> Vec<Finding> {
+/// What is wrong with one recording, in every tier that has it. One that moved or was erased while it
+/// was looked at is looked at again, or not at all.
+pub fn check(
+    catalogue: &Catalogue,
+    vault: &Vault,
+    recording: &Recording,
+    depth: Depth,
+) -> Vec<Finding> {
+    let found = check_copies(vault, recording, depth);
+    if found.is_empty() {
+        return found;
+    }
+    match catalogue.by_key(recording.key) {
+        Ok(None) => vec![],
+        Ok(Some(now)) if now.tier != recording.tier => check_copies(vault, &now, depth),
+        // What the catalogue does not say now, it said when the row was read.
+        Ok(Some(_)) | Err(_) => found,
+    }
+}
+
+fn check_copies(vault: &Vault, recording: &Recording, depth: Depth) -> Vec<Finding> {
     let id = Some(recording.id);
     let home = vault.primary().path(recording.id);
     let copies = match vault.copies(recording.id) {
@@ -223,6 +244,10 @@ pub fn check(vault: &Vault, recording: &Recording, depth: Depth) -> Vec<Finding>
         Err(error) => return vec![finding(id, &home, Problem::Unreadable, error.to_string())],
     };
     if copies.is_empty() {
+        // What a missing tier has is not missing itself; of the tier there is an alarm of its own.
+        if vault.tier(recording.tier).is_none() {
+            return vec![];
+        }
         return vec![finding(
             id,
             &home,

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
-use tsuwaroku_config::{Capture, Channels, Format, Trigger};
+use tsuwaroku_config::{Capture, Channels, Format, Retention, Trigger};
 use tsuwaroku_spool::read::{Entry, Reader};
 use tsuwaroku_spool::record::{End, EndReason, Gap, GapCause, Record, Start};
 use tsuwaroku_spool::recover::Recovered;
@@ -54,6 +54,7 @@ fn line(number: &str, channels: Channels) -> tsuwaroku_config::Line {
         channels,
         reader_group: None,
         trigger: Trigger::Level,
+        retention: Retention::default(),
     }
 }
 

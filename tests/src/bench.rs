@@ -9,6 +9,7 @@
 //!   sha256sum.
 //! * [`ingest`]: the real daemon from spool to mount, its memory, and opening a recording.
 //! * [`catalogue`]: ten million rows.
+//! * [`life`]: the plan of a sweep, moves, erasures.
 //! * [`fs`]: the mount beside other file systems, for `bench-fs`.
 //!
 //! A module measures and returns rows; nothing here prints or judges but `table`.
@@ -21,4 +22,5 @@ pub mod fs;
 pub mod g711;
 pub mod ingest;
 pub mod libflac;
+pub mod life;
 pub mod table;

@@ -313,6 +313,7 @@ fn asound_conf(fifo: &Path) -> String {
     )
 }
 
+/// Calls of fixed dates are kept for as long as the tests are.
 fn configuration(world: &World, capture_settings: &str) -> String {
     let mut text = format!(
         "[site]\nname = \"お客さまセンター\"\n\n\
@@ -320,6 +321,7 @@ fn configuration(world: &World, capture_settings: &str) -> String {
          {capture_settings}\n\n\
          [archive]\nroot = \"{root}\"\nmount = \"{mount}\"\nsocket = \"{socket}\"\n\
          master_key = \"{master_key}\"\n\n\
+         [retention]\nprimary_months = 120\nsecondary_months = 120\n\n\
          [[card]]\npcm = \"{PCM}\"\nchannels = {CHANNELS}\nformat = \"S16_LE\"\n",
         spool = world.spool().display(),
         period = BLOCK_FRAMES as f64 / f64::from(RATE),

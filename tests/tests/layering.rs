@@ -119,15 +119,15 @@ fn the_archives_imports_point_one_way() {
             &["store"],
             &["audit"],
             &["catalogue"],
-            &["checkpoints", "refusals"],
+            &["checkpoints", "refusals", "backup"],
             &["keys"],
             &["accounts"],
             &["rights"],
             &["views"],
             &["vault"],
-            &["ingest", "import", "verify"],
+            &["ingest", "import", "verify", "rebuild"],
             &["findings"],
-            &["scrub"],
+            &["scrub", "life"],
             &["fs"],
             &["control"],
             &["serve"],
@@ -204,6 +204,35 @@ fn sql_stands_in_one_folder() {
                 assert!(!code(&text).contains(word), "{path} holds SQL: {word}");
             }
         }
+    }
+}
+
+/// R6.7: a recording is erased in `life` and nowhere else. What others call that removes a file or a key
+/// is named here, with who calls it.
+#[test]
+fn what_destroys_has_one_door() {
+    let doors = [
+        // Ingest takes back what it stored again while the recording was being erased.
+        (".destroy(", &["life/", "vault.rs", "ingest.rs"][..]),
+        (".catalogue.erase(", &["life/"]),
+        (".remove_all(", &["life/", "store/destroy.rs"]),
+        (
+            "Warrant::",
+            &["life/approval.rs", "catalogue/tombstones.rs"],
+        ),
+    ];
+    for (call, allowed) in doors {
+        let mut through = 0;
+        for (path, text) in sources("archivefs/src") {
+            let path = path.trim_start_matches("archivefs/src/");
+            if path.contains("tests") || !code(&text).contains(call) {
+                continue;
+            }
+            let is_allowed = allowed.iter().any(|door| path.starts_with(door));
+            assert!(is_allowed, "{path} calls {call}; only {allowed:?} may");
+            through += 1;
+        }
+        assert!(through > 0, "nobody calls {call}: has it another name?");
     }
 }
 

@@ -135,8 +135,15 @@ words! {
         LogVerified = "log-verified",
         /// A checkpoint could not be given to an outside place.
         CheckpointFailed = "checkpoint-failed",
-        /// Master keys were made, changed or taken away.
+        /// All keys were sealed anew, or the master key went into escrow; facts `action`.
         Keys = "keys",
+        /// The catalogue was copied, the log included; facts `place`, `sha256`.
+        BackedUp = "backed-up",
+        /// The catalogue, the log included, came back from a backup: what was logged after that is lost;
+        /// facts `made`, `sha256`, `records`.
+        Restored = "restored",
+        /// Recordings were entered again from their objects.
+        Rebuilt = "rebuilt",
     }
 }
 

@@ -4,7 +4,9 @@
 use super::CatalogueError;
 use super::log::{Issued, Log};
 use super::read::{of_millisecond, of_number};
-use super::row::{Key, LONG_SUFFIX, NumberId, Recording};
+use super::row::{Key, LONG_SUFFIX, NumberId, Recording, place_of};
+use super::tombstones;
+use super::write::Writer;
 use crate::audit::{Draft, Event, Outcome as How, Signer};
 use crate::call::Call;
 use crate::crypto::hex;
@@ -12,6 +14,7 @@ use crate::day::Day;
 use crate::store::Sealed;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::sync::Arc;
+use std::sync::mpsc::channel;
 
 /// Memory for pages while many recordings enter at once: `SQLite` takes a negative number for KiB.
 const BULK_CACHE: i64 = -512 * 1024;
@@ -45,6 +48,35 @@ pub(super) enum Change {
     Checkpoint,
     /// The log is signed by another key from now on.
     RotateLogKey { signer: Arc<Signer>, by: Box<Draft> },
+    /// What happens to recordings as they age: said by the file that it belongs to.
+    With(Make),
+}
+
+/// What a change does.
+pub(super) struct Make(Box<Making>);
+
+type Making = dyn Fn(&Connection, &mut Log) -> Result<(), CatalogueError> + Send;
+
+impl std::fmt::Debug for Make {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Make")
+    }
+}
+
+/// Has `writer` make a change, and gives what `make` answered when that is durable.
+pub(super) fn apply<T: Send + 'static>(
+    writer: &Writer,
+    at: i64,
+    make: impl Fn(&Connection, &mut Log) -> Result<T, CatalogueError> + Send + 'static,
+) -> Result<T, CatalogueError> {
+    let (give, given) = channel();
+    let make = move |on: &Connection, log: &mut Log| {
+        // Nobody waits any more: it is made all the same.
+        let _ = give.send(make(on, log)?);
+        Ok(())
+    };
+    writer.apply(at, Change::With(Make(Box::new(make))))?;
+    given.try_iter().last().ok_or(CatalogueError::Closed)
 }
 
 /// What became of a recording that was to enter the archive.
@@ -120,6 +152,7 @@ impl Change {
             Self::Log(draft) => log.append(on, draft).map(|_| Answer::Done),
             Self::Checkpoint => log.checkpoint(on, at).map(Answer::Issued),
             Self::RotateLogKey { signer, by } => log.rotate(on, signer, by).map(Answer::Issued),
+            Self::With(Make(make)) => make(on, log).map(|()| Answer::Done),
         }
     }
 }
@@ -157,9 +190,18 @@ fn archive(
     if let Some(there) = beside.iter().find(|recording| recording.id == call.id) {
         return Ok(Archived::Already(Box::new(there.clone())));
     }
+    let buried = tombstones::of_millisecond(on, call.id)?;
+    if buried.iter().any(|tombstone| tombstone.id == call.id) {
+        return Err(CatalogueError::Erased(call.id));
+    }
     let (number, _) = designate(on, &call.number)?;
     let mut recording = Recording::of(call, number, sealed);
-    recording.key = free_key(&beside, recording.key);
+    // A key is never used again: it is an inode number as well.
+    let taken = beside.iter().map(|recording| recording.key);
+    let taken: Vec<_> = taken
+        .chain(buried.iter().map(|tombstone| tombstone.key))
+        .collect();
+    recording.key = free_key(&taken, recording.key);
     if name_is_taken(on, &recording)? {
         recording.suffix = LONG_SUFFIX;
     }
@@ -192,8 +234,8 @@ fn archive_many(on: &Connection, calls: &[(Call, Day, Sealed)]) -> Result<(), Ca
     outcome
 }
 
-fn free_key(taken: &[Recording], mut key: Key) -> Key {
-    while taken.iter().any(|recording| recording.key == key) {
+fn free_key(taken: &[Key], mut key: Key) -> Key {
+    while taken.contains(&key) {
         key = key.next();
     }
     key
@@ -218,7 +260,7 @@ fn insert(on: &Connection, recording: &Recording) -> Result<(), CatalogueError> 
         ))
     })?;
     on.prepare_cached(&format!(
-        "INSERT INTO recording ({}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO recording ({}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         Recording::COLUMNS
     ))?
     .execute(params![
@@ -230,6 +272,7 @@ fn insert(on: &Connection, recording: &Recording) -> Result<(), CatalogueError> 
         recording.sealed.wav_bytes,
         recording.sealed.stored_bytes,
         facts,
+        place_of(recording.tier),
     ])?;
     Ok(())
 }

@@ -2,6 +2,10 @@
 //! copy that somebody has taken along. Reads only, and reads what no version of this program would have
 //! written: whether it is right is for `crate::audit` to say.
 
+mod backup;
+
+pub use backup::Contents;
+
 use super::{CatalogueError, schema};
 use crate::audit::{Audit, Report, VerifyingKey};
 use rusqlite::config::DbConfig;

@@ -1,7 +1,7 @@
 //! The tables of the audit log. Records are made by `crate::audit`; here they are put into the same
 //! transaction as the change that they tell of, and read again.
 
-use super::CatalogueError;
+use super::{CatalogueError, bodies};
 use crate::audit::{Chain, Checkpoint, Draft, Event, Outcome, Signer};
 use crate::crypto::fill_random;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
@@ -89,7 +89,10 @@ impl Log {
     pub fn append(&mut self, on: &Connection, draft: &Draft) -> Result<u64, CatalogueError> {
         let mut salt = [0; 32];
         fill_random(&mut salt).map_err(|error| CatalogueError::NotCommitted(error.to_string()))?;
-        let link = self.chain.append(draft, salt);
+        let mut link = self.chain.append(draft, salt);
+        if link.private.is_some() && !bodies::may_be_kept(on, draft)? {
+            link.private = None;
+        }
         on.prepare_cached(
             "INSERT INTO log (seq, recording, record, private) VALUES (?1, ?2, ?3, ?4)",
         )?
@@ -99,6 +102,7 @@ impl Log {
             link.record,
             link.private
         ])?;
+        bodies::note(on, draft, link.seq)?;
         Ok(link.seq)
     }
 

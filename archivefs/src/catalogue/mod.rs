@@ -9,24 +9,42 @@
 //! * [`log`]: the tables of the audit log.
 //! * [`copy`]: the audit log as of one moment, to be verified.
 //! * [`keys`]: the table of sealed keys, a database of its own.
+//! * [`cutoffs`], [`shown`]: what is past its last day, and so not shown.
+//! * [`tiers`], [`holds`], [`plans`], [`tombstones`]: what happens to recordings as they age.
+//! * [`bodies`]: what an erasure drops beside the log; [`horizon`]: the archive's clock, kept in it.
 
+mod bodies;
 mod change;
 mod copy;
+mod cutoffs;
 mod error;
+mod holds;
+mod horizon;
 mod keys;
 mod log;
+mod plans;
 mod read;
 mod row;
 mod schema;
+mod shown;
+mod tiers;
+mod tombstones;
 mod write;
 
 pub use change::Archived;
-pub use copy::LogCopy;
-pub use error::CatalogueError;
-pub use keys::{KeyTable, SealedKey};
+pub use copy::{Contents, LogCopy};
+pub use cutoffs::{Cut, Cutoffs};
+pub use error::{CatalogueError, Refused};
+pub use holds::{Hold, HoldId, Holds, NewHold, Scope, Search};
+pub use horizon::Horizon;
+pub use keys::{KeyState, KeyTable, Resealing, SealedKey};
 pub use log::{Issued, LogRow};
+pub use plans::{Decision, NewPlan, Plan, PlanId, PlanState, RightClock, Wish};
 pub use read::{Filter, Number, Totals};
 pub use row::{Key, NumberId, Recording};
+pub use shown::{Shown, Visible};
+pub use tiers::{Leftover, Moved, Resting, Switched};
+pub use tombstones::{AGE, Erasure, Tombstone, Warrant};
 
 use crate::audit::{Draft, Signer};
 use crate::call::Call;
@@ -41,7 +59,7 @@ use rusqlite::{Connection, OpenFlags};
 use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use ulid::Ulid;
 use write::Writer;
@@ -66,6 +84,9 @@ pub struct Catalogue {
     writer: Writer,
     readers: Mutex<Vec<Connection>>,
     listeners: Mutex<Vec<Sender<News>>>,
+    visible: RwLock<Arc<Visible>>,
+    /// Held by whoever replaces `visible`.
+    showing: Mutex<()>,
 }
 
 /// A recording has come in, or gone.
@@ -133,6 +154,8 @@ impl Catalogue {
             writer,
             readers: Mutex::default(),
             listeners: Mutex::default(),
+            visible: RwLock::new(Arc::new(Visible::everything())),
+            showing: Mutex::default(),
         })
     }
 
@@ -274,6 +297,7 @@ impl Catalogue {
         };
         if let Archived::New(recording) = &archived {
             let number = recording.number;
+            self.note_arrival(recording)?;
             self.announce(News { number, day });
         }
         Ok(archived)
@@ -290,9 +314,8 @@ impl Catalogue {
             (call, day, sealed)
         };
         let calls = calls.into_iter().map(dated).collect();
-        self.writer
-            .apply(now(), Change::ArchiveMany { calls })
-            .map(drop)
+        self.writer.apply(now(), Change::ArchiveMany { calls })?;
+        self.refresh_shown()
     }
 
     /// The office's day on which `call` began.

@@ -2,7 +2,7 @@
 
 use super::CatalogueError;
 use crate::call::{Call, Direction, Layout};
-use crate::store::Sealed;
+use crate::store::{Sealed, Tier};
 use rusqlite::Row;
 use tsuwaroku_spool::record::{Encoding, EndReason};
 use ulid::Ulid;
@@ -17,6 +17,9 @@ impl Key {
     /// Bits of the tie-break: with 42 bits of time, up to the year 2109, the key fills 60 bits, and
     /// an inode number has four left to say what it is the number of.
     pub const TIE_BITS: u32 = 18;
+
+    /// The smallest key.
+    pub const MIN: Self = Self(0);
 
     /// The largest key, 60 bits.
     pub const MAX: Self = Self((1 << 60) - 1);
@@ -86,6 +89,8 @@ pub struct Recording {
     pub end_reason: EndReason,
     /// What identifies its content.
     pub sealed: Sealed,
+    /// Where its object rests.
+    pub tier: Tier,
 }
 
 impl Recording {
@@ -104,6 +109,7 @@ impl Recording {
             gap_frames: call.gap_frames(),
             end_reason: call.end_reason,
             sealed,
+            tier: Tier::Primary,
         }
     }
 
@@ -114,7 +120,7 @@ impl Recording {
     }
 
     pub(super) const COLUMNS: &str =
-        "key, number, frames, rate, other_party, wav_bytes, stored_bytes, facts";
+        "key, number, frames, rate, other_party, wav_bytes, stored_bytes, facts, tier";
 
     /// From a row of [`Self::COLUMNS`].
     pub(super) fn from_row(row: &Row<'_>) -> Result<Self, CatalogueError> {
@@ -144,6 +150,7 @@ impl Recording {
                 wav_sha256: facts.wav_sha256,
                 stored_bytes,
             },
+            tier: tier_at(row.get(8)?).ok_or_else(|| bad("the tier"))?,
         })
     }
 
@@ -249,6 +256,16 @@ impl Facts {
 /// million; where they do not, the later one's name carries all [`LONG_SUFFIX`].
 pub(super) const SHORT_SUFFIX: u8 = 4;
 pub(super) const LONG_SUFFIX: u8 = 26;
+
+/// How the database holds a tier: by its place in [`Tier::ALL`].
+pub(super) fn place_of(tier: Tier) -> u8 {
+    place(&Tier::ALL, &tier)
+}
+
+/// The tier at this place of [`Tier::ALL`].
+pub(super) fn tier_at(place: u8) -> Option<Tier> {
+    word(&Tier::ALL, place)
+}
 
 /// Words as the database holds them: by their places, so the order is never changed and
 /// new words go to the end.

@@ -5,7 +5,7 @@ use super::CatalogueError;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 /// One step for each version of the schema, in order; a released step is never changed.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     // `recording.key` is the start in milliseconds and a tie-break (see `Key`), so that a stretch of
     // time is a range of the table itself. Every index ends in the key by itself, because the key is the
     // row's id. What no question asks about stands together in `recording.facts` (see `row`): a day of
@@ -78,6 +78,96 @@ const STEPS: [&str; 2] = [
         note TEXT NOT NULL
     ) STRICT;
     ",
+    // What happens to recordings as they age. `recording.tier` is a place in `store::Tier::ALL`;
+    // `leftover` holds copies that a move left behind until they are removed. A recording that is erased
+    // leaves `recording` for `tombstone`, which is complete when nothing of it is left anywhere. A hold
+    // names one recording, or what to look for. `named` finds the records of the log that name another
+    // party and no recording.
+    "
+    ALTER TABLE recording ADD COLUMN tier INTEGER NOT NULL DEFAULT 0;
+
+    CREATE TABLE leftover (
+        key  INTEGER NOT NULL,
+        tier INTEGER NOT NULL,
+        id   BLOB NOT NULL CHECK (length(id) = 16),
+        PRIMARY KEY (key, tier)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE hold (
+        id           INTEGER PRIMARY KEY,
+        recording    BLOB CHECK (length(recording) = 16),
+        number       INTEGER REFERENCES number (id),
+        first_ms     INTEGER,
+        end_ms       INTEGER,
+        other_party  TEXT,
+        ground       TEXT NOT NULL,
+        placed_at    INTEGER NOT NULL,
+        placed_uid   INTEGER NOT NULL,
+        placed_by    TEXT NOT NULL,
+        until        INTEGER,
+        released_at  INTEGER,
+        released_uid INTEGER,
+        released_by  TEXT
+    ) STRICT;
+    CREATE INDEX hold_in_force ON hold (id) WHERE released_at IS NULL;
+
+    CREATE TABLE plan (
+        id          INTEGER PRIMARY KEY,
+        wish        TEXT NOT NULL,
+        ground      TEXT NOT NULL,
+        application TEXT,
+        asked_at    INTEGER NOT NULL,
+        asked_uid   INTEGER NOT NULL,
+        asked_by    TEXT NOT NULL,
+        state       TEXT NOT NULL,
+        decided_at  INTEGER,
+        decided_uid INTEGER,
+        decided_by  TEXT,
+        done_at     INTEGER
+    ) STRICT;
+    CREATE INDEX plan_of_state ON plan (state);
+
+    CREATE TABLE plan_item (
+        plan      INTEGER NOT NULL REFERENCES plan (id),
+        recording BLOB NOT NULL CHECK (length(recording) = 16),
+        outcome   TEXT,
+        PRIMARY KEY (plan, recording)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE tombstone (
+        key          INTEGER PRIMARY KEY,
+        id           BLOB NOT NULL CHECK (length(id) = 16),
+        number       INTEGER NOT NULL REFERENCES number (id),
+        day          INTEGER NOT NULL,
+        nanoseconds  INTEGER NOT NULL,
+        wav_bytes    INTEGER NOT NULL,
+        wav_sha256   BLOB NOT NULL CHECK (length(wav_sha256) = 32),
+        ground       TEXT NOT NULL,
+        application  TEXT,
+        plan         INTEGER REFERENCES plan (id),
+        asked_by     TEXT,
+        approved_by  TEXT,
+        erased_at    INTEGER NOT NULL,
+        completed_at INTEGER
+    ) STRICT;
+    CREATE INDEX tombstone_incomplete ON tombstone (key) WHERE completed_at IS NULL;
+
+    CREATE TABLE named (
+        party TEXT NOT NULL,
+        seq   INTEGER NOT NULL,
+        PRIMARY KEY (party, seq)
+    ) STRICT, WITHOUT ROWID;
+
+    WITH body (seq, json) AS (
+        SELECT seq, CAST(substr(private, 33) AS TEXT) FROM log
+        WHERE recording IS NULL AND private IS NOT NULL
+    ), search (seq, json) AS (
+        SELECT seq, json ->> '$.search' FROM body WHERE json_valid(json)
+    )
+    INSERT OR IGNORE INTO named (party, seq)
+    SELECT json ->> '$.other_party', seq FROM search
+    WHERE json_valid(json) AND json ->> '$.other_party' IS NOT NULL;
+    ",
 ];
 
 /// Steps that have been taken; refuses a database that a newer program has written.
@@ -100,4 +190,52 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), CatalogueError>
         transaction.commit()?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::{Draft, Event, Outcome};
+    use crate::catalogue::Catalogue;
+    use crate::catalogue::tests::{catalogue, signers};
+
+    /// What steps 3 and later add, taken away again.
+    const BEFORE_3: &str = "
+        DROP TABLE leftover; DROP TABLE plan_item; DROP TABLE tombstone; DROP TABLE plan;
+        DROP TABLE hold; DROP TABLE named;
+        ALTER TABLE recording DROP COLUMN tier;
+        PRAGMA user_version = 2;
+    ";
+
+    /// An archive of before the third step opens, and its searches are found by what they name.
+    #[test]
+    fn an_older_catalogue_becomes_a_current_one() {
+        let (folder, catalogue) = catalogue();
+        let search =
+            |words: &str| Draft::new(1, Event::Find, Outcome::Done).hidden("search", words);
+        for words in [
+            "{\"other_party\":\"0312345678\"}",
+            "{}",
+            "no JSON",
+            "{\"number\":\"1\"}",
+        ] {
+            catalogue.log(search(words)).unwrap();
+        }
+        drop(catalogue);
+        let path = folder.path().join("catalogue.sqlite");
+        let connection = Connection::open(&path).unwrap();
+        connection.execute_batch(BEFORE_3).unwrap();
+        assert_eq!(version(&connection).unwrap(), 2);
+        drop(connection);
+        drop(Catalogue::open(&path, signers()).unwrap());
+        let connection = Connection::open(&path).unwrap();
+        let named: Vec<(String, u64)> = connection
+            .prepare("SELECT party, seq FROM named")
+            .unwrap()
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        assert_eq!(named, [("0312345678".to_owned(), 2)]);
+    }
 }

@@ -3,7 +3,7 @@
 //! together, so that many callers share one fsync. What a change does is said in `change`.
 
 use super::CatalogueError;
-use super::change::{Change, Outcome};
+use super::change::{Answer, Change, Outcome};
 use super::log::Log;
 use crate::audit::Outcome as How;
 use rusqlite::{Connection, TransactionBehavior};
@@ -20,6 +20,10 @@ const DEFERRAL: Duration = Duration::from_millis(200);
 const RETRY: Duration = Duration::from_secs(1);
 /// Records that nobody waits for and that cannot be written: of more, refusals are not kept.
 const MOST_DEFERRED: usize = 100_000;
+
+/// Answers of one commit that the writer gives itself: a thread that must be woken for one costs whoever
+/// waits more than the writer, which has nothing else to do then.
+const FEW: usize = 2;
 
 /// Changes in one commit at most: more would make the first of them wait without need.
 const MOST_IN_A_COMMIT: usize = 256;
@@ -106,12 +110,7 @@ impl Writer {
             .spawn(move || run.serve(&waiting))?;
         // Apart from the writer, which can commit the next batch meanwhile.
         let answerer = builder().name("answers".into()).spawn(move || {
-            for (then, outcome) in given {
-                // One that fails must not cost all others their answers.
-                if catch_unwind(AssertUnwindSafe(|| then(outcome))).is_err() {
-                    log::error!("an answer had a fault of the program");
-                }
-            }
+            given.into_iter().for_each(give);
         })?;
         Ok(Self {
             requests: Some(requests),
@@ -260,27 +259,37 @@ impl Run {
         drop(unwritten);
         let mut outcomes = outcomes.unwrap_or_default().into_iter();
         let queue = std::mem::take(&mut self.queue);
+        let answers = queue.iter().filter(|request| !request.can_wait()).count();
         for request in queue {
             match (request.can_wait(), &failure) {
                 (true, Some(_)) => self.queue.push_back(request),
-                (_, None) => self.answer(request, outcomes.next()),
+                (_, None) => self.answer(request, outcomes.next(), answers),
                 (false, Some(reason)) => {
                     let error = CatalogueError::NotCommitted(reason.clone());
-                    self.answer(request, Some(Err(error)));
+                    self.answer(request, Some(Err(error)), answers);
                 }
             }
         }
         failure.is_none()
     }
 
-    fn answer(&self, request: Request, outcome: Option<Outcome>) {
+    /// Answers one of so many `answers`.
+    fn answer(&self, request: Request, outcome: Option<Outcome>, answers: usize) {
         let outcome = outcome.unwrap_or(Err(CatalogueError::Closed));
         match request.reply {
             // A caller that has gone away needs no answer.
             Reply::Waiting(caller) => drop(caller.send(outcome)),
+            Reply::Then(then) if answers <= FEW => give((then, outcome)),
             Reply::Then(then) => drop(self.answers.send((then, outcome))),
             Reply::Nobody => {}
         }
+    }
+}
+
+/// Gives an answer; one that fails must not cost all others theirs.
+fn give((then, outcome): Answered) {
+    if catch_unwind(AssertUnwindSafe(|| then(outcome))).is_err() {
+        log::error!("an answer had a fault of the program");
     }
 }
 
@@ -301,6 +310,12 @@ fn in_one_transaction(
     let mut transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut outcomes = Vec::with_capacity(queue.len());
     for request in queue {
+        // A record alone changes nothing that could be half done.
+        if let Change::Log(draft) = &request.change {
+            log.append(&transaction, draft)?;
+            outcomes.push(Ok(Answer::Done));
+            continue;
+        }
         let before = log.clone();
         let mut savepoint = transaction.savepoint()?;
         let outcome = request.change.make(request.at, &savepoint, log);

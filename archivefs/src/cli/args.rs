@@ -1,10 +1,13 @@
-//! The words of the command line.
+//! The words of the command line; those about the life of recordings are in [`life`].
+
+pub mod life;
 
 use super::moment::Moment;
 use crate::audit::{Event, Outcome, VerifyingKey};
 use crate::import::when::Pattern;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args as ClapArgs, Parser, Subcommand};
+use life::{ApproveArgs, ClockVerb, DeclineArgs, EraseArgs, HoldVerb, ShowArgs, SweepArgs};
 use std::path::PathBuf;
 use ulid::Ulid;
 
@@ -25,7 +28,11 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Make an empty archive where the configuration says
-    Init,
+    Init {
+        /// Prepare only the second medium of the archive that is there
+        #[arg(long)]
+        secondary: bool,
+    },
     /// Run the archive daemon: take calls from the spool, and mount the archive
     Serve,
     /// Show how the device is; exit status 1 if somebody has to look
@@ -36,6 +43,31 @@ pub enum Verb {
     },
     /// Find recordings, oldest first
     Find(FindArgs),
+    /// Show what is known of a recording, or the certificate of its erasure
+    Show(ShowArgs),
+    /// Keep recordings from being erased
+    #[command(subcommand)]
+    Hold(HoldVerb),
+    /// Ask that recordings be erased; somebody else has to approve it
+    Erase(EraseArgs),
+    /// List what was asked for and waits for an approval, of the lines that one may list
+    Plans {
+        /// List what was decided and done too
+        #[arg(long)]
+        all: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Approve what somebody else asked for, and have it done; exit status 1 if not all of it was
+    Approve(ApproveArgs),
+    /// Decline what somebody asked for
+    Decline(DeclineArgs),
+    /// Do now what is due: move and erase recordings by their age; exit status 1 if not all was done
+    Sweep(SweepArgs),
+    /// Look at the clock by which recordings are moved and erased, and confirm it after a jump
+    #[command(subcommand)]
+    Clock(ClockVerb),
     /// Re-read recordings and compare them with their digests; exit status 1 if something is wrong
     Verify(VerifyArgs),
     /// Take recordings of a former recorder into the archive; exit status 1 if a file was refused
@@ -43,9 +75,19 @@ pub enum Verb {
     /// Read, verify and sign the audit log
     #[command(subcommand)]
     Audit(AuditVerb),
-    /// Look at the keys
+    /// Look at the keys, seal them anew, give the master key into escrow
     #[command(subcommand)]
     Keys(KeysVerb),
+    /// Copy the catalogue, the audit log included, while the daemon runs or not; no key goes along
+    Backup(BackupArgs),
+    /// Put the catalogue of a backup on a machine that has the store, the master key and no catalogue
+    Restore(RestoreArgs),
+    /// Enter recordings into the catalogue again from their files in the store; the daemon must not run
+    Rebuild {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Look at a file of the store
     #[command(subcommand)]
     Object(ObjectVerb),
@@ -208,6 +250,28 @@ fn results() -> impl TypedValueParser<Value = Outcome> {
         .try_map(|word| Outcome::of_word(&word).ok_or("there is no such result"))
 }
 
+/// Where to copy the catalogue.
+#[derive(Debug, ClapArgs)]
+pub struct BackupArgs {
+    /// The directory in which a new one is made, named after the time
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to put back.
+#[derive(Debug, ClapArgs)]
+pub struct RestoreArgs {
+    /// The directory of one backup: DIR/2026-11-24T030000
+    #[arg(value_name = "BACKUP")]
+    pub place: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// What to do with the keys.
 #[derive(Debug, Subcommand)]
 pub enum KeysVerb {
@@ -216,6 +280,28 @@ pub enum KeysVerb {
         /// Print JSON
         #[arg(long)]
         json: bool,
+    },
+    /// Seal all keys anew, so that old copies of them open nothing
+    Rotate {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write the master key into a file, sealed to people each of whom can open it alone
+    Escrow {
+        /// Who: age1..., as age-keygen prints it; may be given more than once
+        #[arg(long = "recipient", value_name = "AGE1...", required = true)]
+        recipients: Vec<String>,
+        /// The file, which must not exist
+        file: PathBuf,
+    },
+    /// Open a sealed master key, and put it where the daemon looks for it
+    Recover {
+        /// The file that `keys escrow` has written
+        file: PathBuf,
+        /// The file with the identity of one of the recipients, as age-keygen has made it
+        #[arg(long, value_name = "ID_FILE")]
+        identity: PathBuf,
     },
 }
 

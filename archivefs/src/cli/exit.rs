@@ -3,6 +3,8 @@
 
 use super::audit::CopyError;
 use super::import::ImportError;
+use super::keeping::EscrowFailure;
+use crate::backup::BackupError;
 use crate::control::client::ClientError;
 use crate::serve::ServeError;
 use std::io;
@@ -36,6 +38,9 @@ pub enum Failure {
     /// An import does not begin, or breaks off.
     #[error(transparent)]
     Import(#[from] ImportError),
+    /// A sealed master key cannot be made, or does not open.
+    #[error(transparent)]
+    Escrow(#[from] EscrowFailure),
     /// A copy of the log, or a file of checkpoints, cannot be read.
     #[error(transparent)]
     Copy(#[from] CopyError),
@@ -63,6 +68,10 @@ impl Failure {
     pub(super) fn status(&self) -> u8 {
         match self {
             Self::Config(_) | Self::Serve(ServeError::Setting { .. }) => EXIT_CONFIG,
+            Self::Serve(ServeError::Backup(error)) => match error {
+                BackupError::NotWhole { .. } | BackupError::Future(_) => ATTENTION,
+                _ => IO,
+            },
             Self::Serve(_) | Self::Client(ClientError::NoDaemon { .. }) => UNAVAILABLE,
             Self::Client(ClientError::Refused(problem)) => match problem.status {
                 403 => NOT_ALLOWED,
@@ -72,6 +81,7 @@ impl Failure {
             Self::Client(ClientError::Garbled(_)) | Self::Incomplete(_) => SOFTWARE,
             Self::Import(error) => error.status(),
             Self::Copy(error) => error.status(),
+            Self::Escrow(_) => ATTENTION,
             Self::Io(_) => IO,
         }
     }

@@ -11,8 +11,9 @@ use super::args::ImportArgs;
 use super::exit::{self, Failure};
 use super::text::Speech;
 use super::{client, progress_bar, write_json};
-use crate::control::api::{self, FindRequest, FindResponse, Status};
-use crate::control::client::Client;
+use crate::control::api::life::{Shown, recording};
+use crate::control::api::{self, Status};
+use crate::control::client::{Client, ClientError};
 use crate::import::inbox::{FOLDER, Inbox, PutError};
 use crate::import::{Plan, Source, Terms, Wrong, plan, walk};
 use chrono::Utc;
@@ -35,6 +36,10 @@ const MOST_WAITING: usize = 16;
 const LOOK: Duration = Duration::from_millis(20);
 /// Looks between two questions to the daemon how it is.
 const LOOKS_A_QUESTION: u32 = 50;
+/// Statuses of answers about a recording that is not there, and about one that was, or is over (RFC 9110,
+/// 15.5.5 and 15.5.11).
+const NOT_FOUND: u16 = 404;
+const GONE: u16 = 410;
 /// Questions in a row answered with the same trouble after which it is no passing one.
 const PATIENCE: u32 = 10;
 
@@ -103,6 +108,10 @@ impl ImportError {
 enum Outcome {
     /// It is in the archive.
     Imported(Plan),
+    /// It is, but past its last day: nobody sees it, and the next sweep erases it unless it is held.
+    Over(Plan),
+    /// It was erased once, and does not come back.
+    Erased(Plan),
     /// It would be.
     WouldImport(Plan),
     /// It has been before, or another file of this import is the same.
@@ -111,6 +120,19 @@ enum Outcome {
     Waiting(Plan),
     /// It is not in the archive.
     Refused(Wrong),
+}
+
+/// What the daemon knows of a recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Known {
+    /// Nothing.
+    No,
+    /// It is in the archive.
+    There,
+    /// It is past its last day.
+    Over,
+    /// It was erased.
+    Erased,
 }
 
 /// What became of all: by path below the directory.
@@ -276,8 +298,14 @@ impl Run<'_> {
             Err(wrong) => return Ok(Some(Outcome::Refused(wrong))),
         };
         let id = plan.start.id;
-        if !self.seen.insert(id) || self.is_archived(id)? {
+        if !self.seen.insert(id) {
             return Ok(Some(Outcome::Already(plan)));
+        }
+        match self.known(id)? {
+            Known::No => {}
+            Known::There => return Ok(Some(Outcome::Already(plan))),
+            Known::Over => return Ok(Some(Outcome::Over(plan))),
+            Known::Erased => return Ok(Some(Outcome::Erased(plan))),
         }
         let Some(inbox) = &self.inbox else {
             return Ok(Some(Outcome::WouldImport(plan)));
@@ -292,13 +320,14 @@ impl Run<'_> {
         }
     }
 
-    fn is_archived(&self, id: Ulid) -> Result<bool, Failure> {
-        let request = FindRequest {
-            id: Some(id),
-            ..FindRequest::default()
-        };
-        let response: FindResponse = self.client.get(api::RECORDINGS, &request)?;
-        Ok(!response.recordings.is_empty())
+    fn known(&self, id: Ulid) -> Result<Known, Failure> {
+        match self.client.get::<_, Shown>(&recording(id), &()) {
+            Ok(Shown::Recording(_)) => Ok(Known::There),
+            Ok(Shown::Erased(_)) => Ok(Known::Erased),
+            Err(ClientError::Refused(problem)) if problem.status == NOT_FOUND => Ok(Known::No),
+            Err(ClientError::Refused(problem)) if problem.status == GONE => Ok(Known::Over),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Waits until the daemon has taken, or refused, the oldest entry that waits.
@@ -308,16 +337,19 @@ impl Run<'_> {
         };
         let id = plan.start.id;
         self.wait_until_taken(&inbox.ready(id))?;
-        let refused = if self.is_archived(id)? {
-            None
-        } else {
-            let reason = inbox.refused(id).map_err(ImportError::Spool)?;
-            Some(reason.unwrap_or_else(|| "no reason is given".to_owned()))
+        let known = self.known(id)?;
+        let reason = match known {
+            Known::No => inbox.refused(id).map_err(ImportError::Spool)?,
+            _ => None,
         };
         if let Some((below, plan)) = self.waiting.pop_front() {
-            let outcome = match refused {
-                None => Outcome::Imported(plan),
-                Some(reason) => Outcome::Refused(Wrong::Quarantined(reason)),
+            let outcome = match known {
+                Known::There => Outcome::Imported(plan),
+                Known::Over => Outcome::Over(plan),
+                Known::Erased => Outcome::Erased(plan),
+                Known::No => Outcome::Refused(Wrong::Quarantined(
+                    reason.unwrap_or_else(|| "no reason is given".to_owned()),
+                )),
             };
             self.settle(below, outcome);
         }

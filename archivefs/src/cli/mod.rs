@@ -6,25 +6,30 @@
 //! * [`report`]: tables and sentences made from the service's answers; pure.
 //! * [`audit`]: the verbs `audit …`.
 //! * [`mod@import`]: the verb `import`.
+//! * [`life`]: the verbs `hold …`, `erase`, `plans`, `approve`, `decline`, `sweep`, `show`, `clock …`.
+//! * [`status`]: the verb `status`, told.
+//! * [`keeping`]: the verbs `keys …`, `backup`, `restore` and `rebuild`.
 //! * [`moment`]: times as people type them.
 
 pub mod args;
 mod audit;
 mod exit;
 mod import;
+mod keeping;
+mod life;
 mod moment;
 mod report;
+mod status;
 mod text;
 
 use crate::control::api::{
     self, FindRequest, FindResponse, Found, Status, VerifyEvent, VerifyRequest,
 };
 use crate::control::client::{Client, ClientError};
-use crate::keys::KeyStatus;
 use crate::serve::{self, ServeError};
 use crate::store;
 use crate::verify::{Finding, Progress};
-use args::{Args, AuditVerb, ConfigVerb, FindArgs, KeysVerb, ObjectVerb, Verb, VerifyArgs};
+use args::{Args, AuditVerb, ConfigVerb, FindArgs, ObjectVerb, Verb, VerifyArgs};
 use chrono::Utc;
 use clap::Parser;
 use exit::Failure;
@@ -65,15 +70,32 @@ fn run(args: &Args, speech: Speech, out: &mut impl Write) -> Result<ExitCode, Fa
         return audit::verify_copy(database, verify_args, speech, out);
     }
     let config = Config::load(&args.config)?;
+    let desk = |out| life::Desk {
+        config: &config,
+        speech,
+        out,
+    };
     match &args.verb {
-        Verb::Init => init(&config, speech, out),
+        Verb::Init { secondary: false } => init(&config, speech, out),
+        Verb::Init { secondary: true } => init_secondary(&config, speech, out),
         Verb::Serve => Ok(serve::serve(config).map(|()| ExitCode::SUCCESS)?),
         Verb::Status { json } => status(&config, *json, speech, out),
         Verb::Find(find_args) => find(&config, find_args, speech, out),
+        Verb::Show(show_args) => desk(out).show(show_args),
+        Verb::Hold(verb) => desk(out).hold(verb),
+        Verb::Erase(erase_args) => desk(out).erase(erase_args),
+        Verb::Plans { all, json } => desk(out).plans(*all, *json),
+        Verb::Approve(approve_args) => desk(out).approve(approve_args),
+        Verb::Decline(decline_args) => desk(out).decline(decline_args),
+        Verb::Sweep(sweep_args) => desk(out).sweep(sweep_args),
+        Verb::Clock(verb) => desk(out).clock(verb),
         Verb::Verify(verify_args) => verify(&config, verify_args, speech, out),
         Verb::Import(import_args) => import::import(&config, import_args, speech, out),
         Verb::Audit(verb) => audit::audit(&config, verb, speech, out),
-        Verb::Keys(KeysVerb::Status { json }) => keys(&config, *json, speech, out),
+        Verb::Keys(verb) => keeping::keys(&config, verb, speech, out),
+        Verb::Backup(backup_args) => keeping::backup(&config, backup_args, speech, out),
+        Verb::Restore(restore_args) => keeping::restore(&config, restore_args, speech, out),
+        Verb::Rebuild { json } => keeping::rebuild(&config, *json, speech, out),
         Verb::Object(ObjectVerb::Dump { file }) => dump(&config, file, out),
         Verb::Config(ConfigVerb::Check) => {
             writeln!(out, "{}", report::config_is_good(&config, speech))?;
@@ -113,17 +135,21 @@ fn init(config: &Config, speech: Speech, out: &mut impl Write) -> Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
-fn keys(
+fn init_secondary(
     config: &Config,
-    json: bool,
     speech: Speech,
     out: &mut impl Write,
 ) -> Result<ExitCode, Failure> {
-    let status: KeyStatus = client(config)?.get(api::KEYS, &())?;
-    if json {
-        write_json(out, &status)?;
-    } else {
-        write!(out, "{}", report::keys(&status, speech))?;
+    let root = serve::init_secondary(config)?.display().to_string();
+    match speech {
+        Speech::English => writeln!(
+            out,
+            "The second medium is ready in {root}. Start the daemon again to use it."
+        )?,
+        Speech::Japanese => writeln!(
+            out,
+            "二次記憶媒体を {root} に用意しました。デーモンを再起動すると使われます。"
+        )?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -170,7 +196,7 @@ fn status(
         write!(
             out,
             "{}",
-            report::status(&status, config.site.time_zone, speech)
+            status::status(&status, config.site.time_zone, speech)
         )?;
     }
     Ok(if status.needs_attention() {

@@ -2,8 +2,7 @@
 
 use super::text::{Speech, safe};
 use crate::call::Direction;
-use crate::control::api::log::LogStatus;
-use crate::control::api::{Found, Status};
+use crate::control::api::Found;
 use crate::keys::KeyStatus;
 use crate::verify::{Finding, Problem, Progress};
 use chrono::{DateTime, Utc};
@@ -116,157 +115,6 @@ fn settings(config: &Config, speech: Speech) -> String {
     ])
 }
 
-/// How the device is.
-pub fn status(status: &Status, zone: Tz, speech: Speech) -> String {
-    let good = if status.needs_attention() {
-        speech.say("SOMEBODY HAS TO LOOK, see below", "要確認（下記）")
-    } else {
-        speech.say("good", "正常")
-    };
-    let mount = if status.mounted {
-        status.mount.clone()
-    } else {
-        format!(
-            "{} {}",
-            status.mount,
-            speech.say("(NOT MOUNTED)", "（マウントされていません）")
-        )
-    };
-    let stored = format!(
-        "{} ({} {})",
-        bytes(status.stored_bytes),
-        speech.say("of WAV:", "WAV では"),
-        bytes(status.wav_bytes)
-    );
-    let mut out = facts(&[
-        (speech.say("Device", "装置"), good.to_owned()),
-        (speech.say("Archive", "保管庫"), status.archive.to_string()),
-        (speech.say("Mounted at", "マウント先"), mount),
-        (
-            speech.say("Recordings", "録音件数"),
-            status.recordings.to_string(),
-        ),
-        (speech.say("Length", "合計時間"), length(status.seconds)),
-        (speech.say("Stored", "使用容量"), stored),
-        (speech.say("Free", "空き容量"), bytes(status.free_bytes)),
-        (
-            speech.say("Newest", "最新の録音"),
-            status
-                .newest
-                .map_or_else(|| "-".into(), |time| local(time, zone)),
-        ),
-        (
-            speech.say("Waiting in the spool", "取込待ち"),
-            status.waiting.to_string(),
-        ),
-        (
-            speech.say("Quarantined", "隔離"),
-            status.quarantined.len().to_string(),
-        ),
-        (
-            speech.say("Findings", "異常"),
-            status.findings.len().to_string(),
-        ),
-        (
-            speech.say("Audit log", "監査記録簿"),
-            log(&status.log, zone, speech),
-        ),
-        (
-            speech.say("Running since", "稼働開始"),
-            local(status.since, zone),
-        ),
-        (speech.say("Version", "版"), status.version.clone()),
-    ]);
-    if let Some(trouble) = &status.trouble {
-        let head = speech.say("Calls cannot be archived", "録音を保管できません");
-        let _ = writeln!(
-            out,
-            "\n{head} ({}): {}",
-            local(trouble.at, zone),
-            safe(&trouble.reason)
-        );
-    }
-    if let Some(reason) = &status.log.unwritten {
-        let head = speech.say(
-            "Nothing can be logged, so nobody may listen",
-            "操作を記録できないため、録音は開けません",
-        );
-        let _ = writeln!(out, "\n{head}: {}", safe(reason));
-    }
-    out.push_str(&no_checkpoints(&status.log, speech));
-    if !status.findings.is_empty() {
-        out.push('\n');
-        for found in &status.findings {
-            let _ = writeln!(out, "{}", finding(found, speech));
-        }
-    }
-    if !status.quarantined.is_empty() {
-        out.push('\n');
-        out.push_str(&quarantined(status, zone, speech));
-    }
-    out
-}
-
-/// How many records the audit log has, and what has been signed of them.
-fn log(log: &LogStatus, zone: Tz, speech: Speech) -> String {
-    let records = match speech {
-        Speech::English => count_of(log.records, "record"),
-        Speech::Japanese => format!("{} 件", log.records),
-    };
-    let signed = match (&log.checkpoint, speech) {
-        (Some(last), Speech::English) => {
-            format!("checkpoint of {} at {}", last.records, local(last.at, zone))
-        }
-        (Some(last), Speech::Japanese) => format!(
-            "チェックポイント {} 件まで {}",
-            last.records,
-            local(last.at, zone)
-        ),
-        (None, _) => speech
-            .say("no checkpoint yet", "チェックポイント未発行")
-            .to_owned(),
-    };
-    format!("{records}{}{signed}", speech.say(", ", "、"))
-}
-
-/// The outside files that get no checkpoints, and what to do.
-fn no_checkpoints(log: &LogStatus, speech: Speech) -> String {
-    log.troubles.iter().fold(String::new(), |mut text, trouble| {
-        let (file, reason) = (safe(&trouble.file), safe(&trouble.reason));
-        let _ = match speech {
-            Speech::English => writeln!(
-                text,
-                "\nNo checkpoints of the audit log can be kept in {file}: {reason}; mend its place, \
-                 and it gets what it missed"
-            ),
-            Speech::Japanese => writeln!(
-                text,
-                "\n監査記録簿のチェックポイントを {file} に書けません: {reason}。書けるようになれば、\
-                 未記入の分も書き込まれます"
-            ),
-        };
-        text
-    })
-}
-
-fn quarantined(status: &Status, zone: Tz, speech: Speech) -> String {
-    let mut table = table(&[
-        speech.say("Quarantined", "隔離"),
-        speech.say("Since", "日時"),
-        speech.say("Bytes", "バイト"),
-        speech.say("Reason", "理由"),
-    ]);
-    for entry in &status.quarantined {
-        table.add_row([
-            safe(&entry.name),
-            local(entry.since, zone),
-            entry.bytes.to_string(),
-            safe(&entry.reason),
-        ]);
-    }
-    lines(&table)
-}
-
 /// The recordings that were found.
 pub fn found(found: &[Found], more: bool, zone: Tz, speech: Speech) -> String {
     if found.is_empty() {
@@ -312,7 +160,8 @@ pub fn found(found: &[Found], more: bool, zone: Tz, speech: Speech) -> String {
     format!("{}{end}\n", lines(&table))
 }
 
-fn direction(direction: Direction, speech: Speech) -> &'static str {
+/// Which way a call went; nothing where it is not known.
+pub(super) fn direction(direction: Direction, speech: Speech) -> &'static str {
     match direction {
         Direction::In => speech.say("in", "着信"),
         Direction::Out => speech.say("out", "発信"),
@@ -392,7 +241,22 @@ fn advice(finding: &Finding, speech: Speech) -> &'static str {
 
 /// How the keys are.
 pub fn keys(keys: &KeyStatus, speech: Speech) -> String {
-    let mut out = facts(&[(speech.say("Master key", "マスター鍵"), keys.master.clone())]);
+    let mut about = vec![
+        (speech.say("Master key", "マスター鍵"), keys.master.clone()),
+        (
+            speech.say("Generation", "世代"),
+            keys.generation.to_string(),
+        ),
+    ];
+    for copy in &keys.copies {
+        let trouble = copy.trouble.as_deref().map(|trouble| {
+            let behind = speech.say("NOT UP TO DATE", "最新ではありません");
+            format!(" ({behind}: {trouble})")
+        });
+        let copy = format!("{}{}", copy.place, trouble.unwrap_or_default());
+        about.push((speech.say("Copy", "写し"), safe(&copy)));
+    }
+    let mut out = facts(&about);
     let mut table = table(&[
         speech.say("Month", "月"),
         speech.say("Recordings", "録音件数"),
@@ -441,7 +305,7 @@ pub(super) fn table(head: &[&str]) -> Table {
 }
 
 /// Lines of a name and a value.
-fn facts(facts: &[(&str, String)]) -> String {
+pub(super) fn facts(facts: &[(&str, String)]) -> String {
     let mut table = Table::new();
     table.load_style(TableStyle::new());
     for (name, value) in facts {
@@ -482,7 +346,7 @@ pub(super) fn length(seconds: f64) -> String {
 }
 
 /// `999 B`, `1.2 MB`: powers of ten, as disks are sold.
-fn bytes(bytes: u64) -> String {
+pub(super) fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
     if bytes < 1000 {
         return format!("{bytes} B");

@@ -223,7 +223,7 @@ fn the_status_tells_of_the_log() {
     let words = ["--config", config.to_str().unwrap(), "status"];
     let (code, said) = type_in(Speech::English, &words);
     assert_eq!(code.unwrap(), ExitCode::SUCCESS);
-    assert!(said.contains("2 records, checkpoint of 2 at "), "{said}");
+    assert!(said.contains("3 records, checkpoint of 3 at "), "{said}");
     std::fs::remove_dir_all(daemon.notes().parent().unwrap()).unwrap();
     audit(&daemon, &["checkpoint"]);
     for speech in [Speech::English, Speech::Japanese] {

@@ -1,6 +1,7 @@
 //! The clocks. [`now`] is the wall clock, as the log writes it down; [`own`] is the archive's own time,
-//! by which periods run.
+//! by which periods run; [`machine`] reads what both are made of.
 
+pub mod machine;
 pub mod own;
 
 use chrono::Utc;

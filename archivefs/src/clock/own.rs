@@ -105,6 +105,16 @@ impl OwnClock {
         self.own
     }
 
+    /// The last reading.
+    pub fn last(&self) -> &Reading {
+        &self.last
+    }
+
+    /// How far the wall clock was ahead of the own time at the last reading, nanoseconds.
+    pub fn ahead(&self) -> i64 {
+        self.last.wall.saturating_sub(self.own)
+    }
+
     /// Why nothing is moved or erased, if that is so.
     pub fn frozen(&self) -> Option<Jump> {
         self.frozen

@@ -124,14 +124,54 @@ pub(super) fn join<S: Sample>(symbols: &[u8], class: u8, low: &[u8], residual: &
     } else {
         join_low(symbols, bits, low, residual);
     }
-    symbols
-        .iter()
-        .map(|symbol| usize::from(*symbol == ESCAPE))
-        .sum()
+    escapes(symbols)
+}
+
+/// How many symbols ask for an escape; hardly ever any, which their maximum says at once.
+fn escapes(symbols: &[u8]) -> usize {
+    match symbols.iter().copied().fold(0, u8::max) {
+        ESCAPE => symbols
+            .iter()
+            .map(|symbol| usize::from(*symbol == ESCAPE))
+            .sum(),
+        _ => 0,
+    }
 }
 
 /// [`join`] where there are low bits.
 fn join_low<S: Sample>(symbols: &[u8], bits: u32, low: &[u8], residual: &mut [S]) {
+    match bits {
+        1 => join_eights::<S, 1>(symbols, low, residual),
+        2 => join_eights::<S, 2>(symbols, low, residual),
+        3 => join_eights::<S, 3>(symbols, low, residual),
+        4 => join_eights::<S, 4>(symbols, low, residual),
+        5 => join_eights::<S, 5>(symbols, low, residual),
+        6 => join_eights::<S, 6>(symbols, low, residual),
+        7 => join_eights::<S, 7>(symbols, low, residual),
+        8 => join_eights::<S, 8>(symbols, low, residual),
+        _ => join_each(symbols, bits, low, residual),
+    }
+}
+
+/// [`join_low`] where the low bits of eight samples, which fill whole bytes, fit into one word.
+fn join_eights<S: Sample, const BITS: usize>(symbols: &[u8], low: &[u8], residual: &mut [S]) {
+    let mask = (1u64 << BITS) - 1;
+    let (eights, rest) = residual.as_chunks_mut::<8>();
+    let (symbols, last) = symbols.as_chunks::<8>();
+    for (n, (eight, symbols)) in eights.iter_mut().zip(symbols).enumerate() {
+        let bytes = low[n * BITS..].first_chunk().copied().unwrap_or_default();
+        let held = u64::from_le_bytes(bytes);
+        for (n, (r, symbol)) in eight.iter_mut().zip(symbols).enumerate() {
+            let kept = held >> (n * BITS) & mask;
+            *r = unzigzag::<S>(u32::from(*symbol))
+                .up(BITS as u32)
+                .plus(S::truncated(kept as i32));
+        }
+    }
+    join_each(last, BITS as u32, &low[symbols.len() * BITS..], rest);
+}
+
+fn join_each<S: Sample>(symbols: &[u8], bits: u32, low: &[u8], residual: &mut [S]) {
     let mask = (1u64 << bits) - 1;
     let mut at = 0;
     for (r, symbol) in residual.iter_mut().zip(symbols) {

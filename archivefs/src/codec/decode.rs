@@ -8,6 +8,7 @@ use super::entropy::Decompressor;
 use super::frame::CodecError;
 use super::g711::{Law, Tables};
 use super::group::{Header, PARTS};
+use super::narrow::{self, Track};
 use super::parcor::{MAX_ORDER, Predictor};
 use super::ranks::{self, Part, RankBlock};
 use super::sample::Sample;
@@ -128,6 +129,18 @@ impl Pair<'_> {
             samples: second,
         };
         ranks::restore_pair(&mut a, &mut b, self.part, self.bytes, lanes);
+    }
+}
+
+fn is_linear<S>(block: &Block<S>) -> bool {
+    matches!(block.coding, Coding::Linear { .. })
+}
+
+/// The number of wasted bits of a block of residuals.
+fn predicted<S>(block: &Block<S>) -> Option<u32> {
+    match (&block.kind, block.coding) {
+        (Kind::Fixed(_) | Kind::Linear { .. }, Coding::Linear { wasted }) => Some(wasted),
+        _ => None,
     }
 }
 
@@ -283,23 +296,29 @@ impl Source<'_> {
         Ok(Some(block))
     }
 
-    /// Restores two blocks of ranks or sums of one length at once; false, with nothing done, if they
-    /// are not.
+    /// Restores two blocks of one length at once, if both are linear, or both of ranks or sums; false,
+    /// with nothing done, if they are not.
     fn together<S: Sample>(
         &self,
         blocks: [&Block<S>; 2],
         samples: [&mut [S]; 2],
         lanes: &mut [Lane; 2],
     ) -> Result<bool, CodecError> {
-        let linear = |block: &&Block<S>| matches!(block.coding, Coding::Linear { .. });
         let [a, b] = samples;
-        if a.len() != b.len() || blocks.iter().any(linear) {
-            return Ok(false);
-        }
-        let count = a.len() - MAX_ORDER;
         let (Some(a), Some(b)) = (S::narrow_mut(a), S::narrow_mut(b)) else {
             return Ok(false);
         };
+        if a.len() != b.len() {
+            return Ok(false);
+        }
+        if let [Some(first), Some(second)] = blocks.map(predicted) {
+            self.linear([(blocks[0], first), (blocks[1], second)], [a, b], lanes)?;
+            return Ok(true);
+        }
+        if blocks.iter().any(|block| is_linear(block)) {
+            return Ok(false);
+        }
+        let count = a.len() - MAX_ORDER;
         let first = self.distances(blocks[0], count, &mut lanes[0])?;
         let second = self.distances(blocks[1], count, &mut lanes[1])?;
         let predictors = blocks.map(|block| block.kind.predictor());
@@ -324,6 +343,26 @@ impl Source<'_> {
             (Coding::Linear { .. }, _) | (_, Coding::Linear { .. }) => return Ok(false),
         }
         Ok(true)
+    }
+
+    /// Restores two linear blocks, each with its number of wasted bits.
+    fn linear<S: Sample>(
+        &self,
+        blocks: [(&Block<S>, u32); 2],
+        samples: [&mut [i16]; 2],
+        lanes: &mut [Lane; 2],
+    ) -> Result<(), CodecError> {
+        let [a, b] = samples;
+        self.symbols(&blocks[0].0.classes, &mut lanes[0], &mut a[MAX_ORDER..])?;
+        self.symbols(&blocks[1].0.classes, &mut lanes[1], &mut b[MAX_ORDER..])?;
+        let predictors = blocks.map(|(block, _)| block.kind.predictor());
+        let track = |n: usize, samples| Track {
+            predictor: &predictors[n],
+            wasted: blocks[n].1,
+            samples,
+        };
+        narrow::restore_pair(&mut track(0, a), &mut track(1, b));
+        Ok(())
     }
 
     /// The distances of a block of sums; none of any other.

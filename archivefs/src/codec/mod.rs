@@ -17,7 +17,7 @@
 //! * `encode`, `decode`: the two directions of a group.
 //! * `analysis`: which predictor suits a block; the only place with floating point; encoder only.
 //! * `parcor`, `predict`: coefficients from their stored form, prediction in integers.
-//! * `vector`: the one sum that is worth intrinsics.
+//! * `narrow`: prediction in 16 bits, two tracks at once. `vector`: the sums that are worth intrinsics.
 //! * `classes`: how a linear residual becomes symbols. `g711`, `ranks`: the same for G.711 values.
 //! * `sums`: the same for sums of two G.711 values.
 //! * `relabel`: the encoder's choice among equally valid classes.
@@ -42,6 +42,7 @@ mod frame;
 mod g711;
 mod group;
 mod mixing;
+mod narrow;
 mod parcor;
 mod pcm;
 mod predict;

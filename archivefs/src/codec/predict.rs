@@ -3,6 +3,7 @@
 //! A channel's samples lie behind [`MAX_ORDER`] samples of history, zero at the start, so that no
 //! sum needs to ask how much of the past exists.
 
+use super::narrow;
 use super::parcor::{MAX_ORDER, Predictor};
 use super::sample::Sample;
 use super::vector::ROUND;
@@ -76,6 +77,15 @@ fn residual_of<S: Sample, const O: usize>(
 
 /// Turns the residuals in `samples[MAX_ORDER..]` into samples, in place.
 pub(super) fn restore<S: Sample>(predictor: &Predictor, wasted: u32, samples: &mut [S]) {
+    if let Some(samples) = S::narrow_mut(samples)
+        && predictor.order > 0
+    {
+        return narrow::restore(&mut narrow::Track {
+            predictor,
+            wasted,
+            samples,
+        });
+    }
     match predictor.order.div_ceil(8) {
         0 => {
             for x in &mut samples[MAX_ORDER..] {

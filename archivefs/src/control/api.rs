@@ -1,12 +1,17 @@
 //! What goes over the control socket: one type a request and a response, used by service and client
 //! alike. Times are RFC 3339 in UTC, lengths are seconds. Errors are problem details (RFC 9457).
-//! [`log`] has those about the audit log.
+//! [`log`] has those about the audit log, [`keeping`] those about keys and backups, [`life`] and [`sweep`]
+//! those about what happens to recordings as they age.
 
+pub mod keeping;
+pub mod life;
 pub mod log;
+pub mod sweep;
 
 use crate::call::Direction;
 use crate::verify::{Finding, Progress};
 use chrono::{DateTime, Utc};
+use life::LifeStatus;
 use log::LogStatus;
 use serde::{Deserialize, Serialize};
 use tsuwaroku_spool::record::{Encoding, EndReason};
@@ -61,6 +66,8 @@ pub struct Status {
     pub quarantined: Vec<Quarantined>,
     /// How the audit log is.
     pub log: LogStatus,
+    /// How it stands with what is to be moved, held and erased.
+    pub life: LifeStatus,
 }
 
 impl Status {
@@ -72,6 +79,7 @@ impl Status {
             || !self.findings.is_empty()
             || self.log.unwritten.is_some()
             || !self.log.troubles.is_empty()
+            || self.life.needs_attention()
     }
 }
 

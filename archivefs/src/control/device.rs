@@ -15,6 +15,7 @@ use crate::findings::Findings;
 use crate::fs::Owners;
 use crate::ingest;
 use crate::keys::KeyStatus;
+use crate::life::Life;
 use crate::refusals::Refusals;
 use crate::rights::{Action, Actor, Denied, Rights};
 use crate::vault::Vault;
@@ -63,6 +64,8 @@ pub struct Device {
     pub refusals: Arc<Refusals>,
     /// The log's checkpoints.
     pub checkpoints: Arc<Checkpoints>,
+    /// What happens to recordings as they age.
+    pub life: Arc<Life>,
 }
 
 impl Device {
@@ -114,6 +117,7 @@ impl Device {
                 })
                 .collect(),
             log: self.log_status()?,
+            life: self.life_status()?,
         })
     }
 
@@ -195,7 +199,7 @@ impl Device {
                 None => None,
             },
         };
-        let mut found = self.catalogue.find(&filter, limit + 1)?;
+        let mut found = self.catalogue.shown().find(&filter, limit + 1)?;
         let more = found.len() > limit as usize;
         found.truncate(limit as usize);
         let name = |recording: &Recording| numbers.get(&recording.number).cloned();
@@ -214,7 +218,8 @@ impl Device {
         })
     }
 
-    fn found(&self, recording: &Recording, number: String) -> Found {
+    /// `recording`, of the line `number`, as a search finds it.
+    pub(super) fn found(&self, recording: &Recording, number: String) -> Found {
         let zone = self.catalogue.birth().time_zone;
         let day = Day::of(time_of(recording.key.milliseconds() * 1_000_000), zone);
         let path: PathBuf = [
@@ -317,8 +322,18 @@ fn is_logged_otherwise(action: Action) -> bool {
         | Action::Listen
         | Action::ReadLog
         | Action::VerifyLog
-        | Action::RotateLogKey => true,
-        Action::Verify => false,
+        | Action::RotateLogKey
+        | Action::RotateKeys
+        | Action::EscrowKeys
+        | Action::BackUp
+        | Action::Hold
+        | Action::Release
+        | Action::Erase
+        | Action::Approve
+        | Action::ConfirmClock
+        | Action::Plans
+        | Action::Oversee => true,
+        Action::Verify | Action::Sweep => false,
     }
 }
 
@@ -341,7 +356,11 @@ fn search(actor: &Actor, request: &FindRequest) -> Draft {
         .hidden("search", words)
 }
 
-fn span(from: Option<DateTime<Utc>>, to: Option<DateTime<Utc>>) -> Option<std::ops::Range<i64>> {
+/// From `from` on and before `to`, milliseconds since 1970; none if neither is given.
+pub(super) fn span(
+    from: Option<DateTime<Utc>>,
+    to: Option<DateTime<Utc>>,
+) -> Option<std::ops::Range<i64>> {
     if from.is_none() && to.is_none() {
         return None;
     }

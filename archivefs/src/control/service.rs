@@ -1,6 +1,12 @@
 //! The daemon's side of the control socket. Knows HTTP and rights; what it answers comes from the
-//! modules below. Sizes, times and numbers of requests are bounded.
+//! modules below. Sizes, times and numbers of requests are bounded. [`life`] has the requests about the
+//! life of recordings.
 
+mod life;
+
+use super::api::keeping::{
+    self as api_keeping, BackupEvent, BackupRequest, Escrow, EscrowRequest, RotateEvent,
+};
 use super::api::log::{
     self as api_log, LogCheckpoint, LogEnd, LogEvent, LogRequest, LogRotated, LogVerifyEvent,
     LogVerifyRequest,
@@ -11,9 +17,10 @@ use super::log::keys as keys_of;
 use crate::keys::KeyStatus;
 use crate::rights::{Action, Actor};
 use axum::body::Body;
-use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{
-    DefaultBodyLimit, Extension, FromRequest, FromRequestParts, Query, Request, State,
+    DefaultBodyLimit, Extension, FromRequest, FromRequestParts, Path as PathOf, Query, Request,
+    State,
 };
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -91,9 +98,13 @@ fn router(device: Arc<Device>) -> Router {
         .route(api::RECORDINGS, get(find))
         .route(api::VERIFY, post(verify))
         .route(api::KEYS, get(keys))
+        .route(api_keeping::KEYS_ROTATE, post(rotate_keys))
+        .route(api_keeping::KEYS_ESCROW, post(escrow_keys))
+        .route(api_keeping::BACKUP, post(back_up))
         .route(api_log::LOG, get(read_log))
         .route(api_log::LOG_CHECKPOINT, post(issue_checkpoint))
         .route(api_log::LOG_ROTATE, post(rotate_log_key))
+        .merge(life::routes())
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .layer(RequestBodyLimitLayer::new(MOST_BODY))
@@ -152,6 +163,23 @@ impl<S: Send + Sync, T: serde::de::DeserializeOwned> FromRequestParts<S> for Und
         let query: Result<Query<T>, QueryRejection> = Query::from_request_parts(parts, state).await;
         query
             .map(Understood)
+            .map_err(|rejection| Problem::bad_request(rejection.body_text()))
+    }
+}
+
+impl<S, T> FromRequestParts<S> for Understood<PathOf<T>>
+where
+    S: Send + Sync,
+    T: serde::de::DeserializeOwned + Send,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(
+        parts: &mut axum::http::request::Parts,
+        state: &S,
+    ) -> Result<Self, Problem> {
+        let path: Result<PathOf<T>, PathRejection> = PathOf::from_request_parts(parts, state).await;
+        path.map(Understood)
             .map_err(|rejection| Problem::bad_request(rejection.body_text()))
     }
 }
@@ -243,11 +271,7 @@ async fn identify(
 fn allow(actor: &Actor, action: Action, device: &Device) -> Result<(), Problem> {
     let asked = device.rights.may(&actor.account, action, None);
     device.log_asked(actor, action, asked);
-    asked.map_err(|reason| {
-        let reason = format!("{}: {reason}", actor.account.name);
-        let advice = "ask the device manager to enter the account under [roles]";
-        Problem::new(StatusCode::FORBIDDEN, "not-allowed", reason, advice)
-    })
+    asked.map_err(|denied| Problem::denied(&actor.account.name, denied))
 }
 
 /// Runs what waits for disks where it does not hold up others.
@@ -398,4 +422,34 @@ async fn rotate_log_key(
 ) -> Result<Json<LogRotated>, Problem> {
     allow(&actor, Action::RotateLogKey, &device)?;
     blocking(move || device.rotate_log_key(&actor).map(Json)).await
+}
+
+async fn rotate_keys(
+    State(device): State<Arc<Device>>,
+    Extension(actor): Extension<Actor>,
+) -> Result<Response, Problem> {
+    allow(&actor, Action::RotateKeys, &device)?;
+    let (events, waiting) = mpsc::channel::<RotateEvent>(1);
+    tokio::task::spawn_blocking(move || device.rotate_keys(&actor, &events));
+    Ok(lines(waiting))
+}
+
+async fn escrow_keys(
+    State(device): State<Arc<Device>>,
+    Extension(actor): Extension<Actor>,
+    Understood(Json(request)): Understood<Json<EscrowRequest>>,
+) -> Result<Json<Escrow>, Problem> {
+    allow(&actor, Action::EscrowKeys, &device)?;
+    blocking(move || device.escrow_keys(&actor, &request).map(Json)).await
+}
+
+async fn back_up(
+    State(device): State<Arc<Device>>,
+    Extension(actor): Extension<Actor>,
+    Understood(Json(request)): Understood<Json<BackupRequest>>,
+) -> Result<Response, Problem> {
+    allow(&actor, Action::BackUp, &device)?;
+    let (events, waiting) = mpsc::channel::<BackupEvent>(64);
+    tokio::task::spawn_blocking(move || device.back_up(&actor, &request, &events));
+    Ok(lines(waiting))
 }

@@ -1,5 +1,7 @@
 //! The service as its clients meet it: a device in a directory of its own, asked over a real socket.
 
+mod plans;
+
 use super::api::log::*;
 use super::api::{self, Status};
 use super::client::{Client, ClientError};
@@ -10,9 +12,12 @@ use crate::audit::{AuditFinding, Checkpoint, Draft, Event, Outcome, Record, Sign
 use crate::catalogue::tests::{add_checkpoint, change_record};
 use crate::catalogue::{Catalogue, LogRow};
 use crate::checkpoints::{Checkpoints, Troubles};
+use crate::clock::now;
+use crate::clock::own::Reading;
 use crate::findings::Findings;
 use crate::fs::Owners;
 use crate::ingest::Progress;
+use crate::life::{self, Life};
 use crate::refusals::Refusals;
 use crate::rights::Rights;
 use crate::serve::{init, open_vault};
@@ -54,9 +59,23 @@ impl Daemon {
                 groups: vec![],
             })
         };
+        let findings = Arc::new(Findings::load(catalogue.clone()).unwrap());
+        let parts = life::Parts {
+            catalogue: catalogue.clone(),
+            vault: vault.clone(),
+            findings: findings.clone(),
+            caches: Arc::new(life::NoCaches),
+            rules: life::Rules::for_all(config.retention.clone()),
+            moves: life::MoveSettings::default(),
+            wants_secondary: false,
+            ballast: folder.path().join("ballast"),
+            ballast_bytes: 1000,
+        };
+        let life = Life::open(parts, reading(now())).unwrap();
         let device = Arc::new(Device {
-            findings: Arc::new(Findings::load(catalogue.clone()).unwrap()),
+            findings,
             vault,
+            life: Arc::new(life),
             spools: vec![],
             ingest: Arc::new(Progress::default()),
             mounted: Arc::new(AtomicBool::new(true)),
@@ -155,6 +174,16 @@ impl Daemon {
     }
 }
 
+/// What the machine's clocks show when the wall clock shows `wall`, and all is well.
+fn reading(wall: i64) -> Reading {
+    Reading {
+        wall,
+        boot: wall,
+        boot_id: "a".into(),
+        synchronised: true,
+    }
+}
+
 fn config(folder: &Path) -> Config {
     let at = |name: &str| folder.join(name).display().to_string();
     let text = format!(
@@ -247,7 +276,7 @@ fn to_read_the_log_is_logged() {
     let (records, more) = daemon.list(&LogRequest::default()).unwrap();
     assert!(!more);
     let events: Vec<_> = records.iter().filter_map(|record| record.event).collect();
-    assert_eq!(events, [Event::LogRead, Event::LogBegun]);
+    assert_eq!(events, [Event::LogRead, Event::Clock, Event::LogBegun]);
     let read = &records[0];
     assert_eq!(read.actor.as_ref().unwrap().uid, UID);
     let facts: Vec<_> = read
@@ -283,18 +312,18 @@ fn old_records_are_found_and_a_limit_is_kept() {
         (numbers, more)
     };
     let of_number = |it: &mut LogRequest| it.number = Some("06-6458-1132".into());
-    assert_eq!(found(&of_number), (vec![2402, 1702, 5], false));
+    assert_eq!(found(&of_number), (vec![2403, 1703, 6], false));
     assert_eq!(
         found(&|it| it.recording = Some(recording)),
-        (vec![2402, 1702, 5], false)
+        (vec![2403, 1703, 6], false)
     );
     let two = |it: &mut LogRequest| {
         of_number(it);
         it.limit = Some(2);
     };
-    assert_eq!(found(&two), (vec![2402, 1702], true));
+    assert_eq!(found(&two), (vec![2403, 1703], true));
     let (usual, more) = found(&|it| it.event = Some(Event::List));
-    assert_eq!((usual.len(), usual[0], more), (100, 2501, true));
+    assert_eq!((usual.len(), usual[0], more), (100, 2502, true));
     let (all, more) = found(&|it| {
         it.event = Some(Event::List);
         it.limit = Some(9999);
@@ -313,7 +342,7 @@ fn a_changed_record_is_found_and_the_finding_is_logged() {
     let good = daemon.checkpoint();
     let (verified, findings) = daemon.verify(&LogVerifyRequest::default()).unwrap();
     assert_eq!((findings, verified.findings), (vec![], 0));
-    assert_eq!((verified.records, verified.confirmed), (12, 12));
+    assert_eq!((verified.records, verified.confirmed), (13, 13));
     assert!(!verified.key_given);
     let logged = daemon.last_record();
     assert_eq!(

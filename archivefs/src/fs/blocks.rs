@@ -9,6 +9,7 @@ use crate::catalogue::Key;
 use crate::codec::Decoder;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// A block: of which recording, and which one of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -80,6 +81,11 @@ impl Blocks {
         self.lock().take_note(id)
     }
 
+    /// Whether the block `id` is kept; that is no use of it.
+    pub fn has(&self, id: BlockId) -> bool {
+        self.lock().kept.contains_key(&id)
+    }
+
     /// The block `id`: kept, or made by `decode`. While another thread decodes it, waits for that.
     ///
     /// # Errors
@@ -90,20 +96,42 @@ impl Blocks {
         decode: impl FnOnce(&mut Decoder) -> Result<Vec<u8>, E>,
     ) -> Result<Samples, E> {
         let mut state = self.lock();
-        loop {
-            if let Some(samples) = state.take_note(id) {
-                return Ok(samples);
-            }
-            if !state.decoding.contains_key(&id) {
-                break;
-            }
+        while state.decoding.contains_key(&id) {
             state = self
                 .settled
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
         }
-        let turn = self.turn(state, id);
-        turn.decode(decode)
+        match state.take_note(id) {
+            Some(samples) => Ok(samples),
+            None => self.turn(state, id).decode(decode),
+        }
+    }
+
+    /// The same for who cannot wait: nothing if `decode` gives nothing, or if another thread that
+    /// decodes it takes longer than `patience`.
+    ///
+    /// # Errors
+    /// Those of `decode`.
+    pub fn get_soon<E>(
+        &self,
+        id: BlockId,
+        patience: Duration,
+        decode: impl FnOnce(&mut Decoder) -> Result<Option<Vec<u8>>, E>,
+    ) -> Result<Option<Samples>, E> {
+        let state = self.lock();
+        let is_decoded = |state: &mut State| state.decoding.contains_key(&id);
+        let (mut state, waited) = self
+            .settled
+            .wait_timeout_while(state, patience, is_decoded)
+            .unwrap_or_else(PoisonError::into_inner);
+        if waited.timed_out() {
+            return Ok(None);
+        }
+        match state.take_note(id) {
+            Some(samples) => Ok(Some(samples)),
+            None => self.turn(state, id).decode_if(decode),
+        }
     }
 
     /// Sees to it that the block `id` is there when it will be wanted; does nothing when it is kept or
@@ -141,10 +169,7 @@ impl Blocks {
     }
 
     /// Decodes with a decoder at rest, or a new one; one that was in a panic is not used again.
-    fn decode<E>(
-        &self,
-        decode: impl FnOnce(&mut Decoder) -> Result<Vec<u8>, E>,
-    ) -> Result<Vec<u8>, E> {
+    fn decode<T>(&self, decode: impl FnOnce(&mut Decoder) -> T) -> T {
         let resting = self.decoders().pop();
         let mut decoder = resting.unwrap_or_default();
         let samples = decode(&mut decoder);
@@ -174,12 +199,25 @@ impl Turn<'_> {
         self,
         decode: impl FnOnce(&mut Decoder) -> Result<Vec<u8>, E>,
     ) -> Result<Samples, E> {
-        let samples = Arc::new(self.blocks.decode(decode)?);
+        let samples = self.blocks.decode(decode)?;
+        Ok(self.keep(samples))
+    }
+
+    fn decode_if<E>(
+        self,
+        decode: impl FnOnce(&mut Decoder) -> Result<Option<Vec<u8>>, E>,
+    ) -> Result<Option<Samples>, E> {
+        let samples = self.blocks.decode(decode)?;
+        Ok(samples.map(|samples| self.keep(samples)))
+    }
+
+    fn keep(self, samples: Vec<u8>) -> Samples {
+        let samples = Arc::new(samples);
         let mut state = self.blocks.lock();
         if state.decoding.get(&self.id) == Some(&self.ticket) {
             state.keep(self.id, samples.clone(), self.blocks.capacity);
         }
-        Ok(samples)
+        samples
     }
 }
 
@@ -306,6 +344,35 @@ mod tests {
             }
         });
         assert_eq!(decodes.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn who_cannot_wait_gets_nothing_of_what_takes_long() {
+        let blocks = &Blocks::new(1000);
+        let patience = Duration::from_millis(1);
+        let nothing = |_: &mut Decoder| Ok::<_, Infallible>(None);
+        let soon = |decode| blocks.get_soon(id(1, 0), patience, decode).unwrap();
+        assert_eq!(soon(nothing), None);
+        let (begun, has_begun) = channel();
+        let (go_on, goes_on) = channel();
+        thread::scope(|scope| {
+            let slow = scope.spawn(move || {
+                let decode = |_: &mut Decoder| {
+                    begun.send(()).unwrap();
+                    goes_on.recv().unwrap();
+                    ten(5)
+                };
+                blocks.get(id(1, 0), decode).unwrap()
+            });
+            has_begun.recv().unwrap();
+            assert_eq!(soon(nothing), None);
+            go_on.send(()).unwrap();
+            slow.join().unwrap();
+        });
+        assert_eq!(*soon(nothing).unwrap(), [5; 10]);
+        let made = blocks.get_soon(id(1, 1), patience, |_| ten(6).map(Some));
+        assert_eq!(*made.unwrap().unwrap(), [6; 10]);
+        assert!(blocks.has(id(1, 1)));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! function translates; decisions are made elsewhere.
 
 use super::ioctl::Ioctl;
+use super::listings::Rest;
 use super::{Attributes, Caller, FsError, Gate};
 use crate::views::{Node, inode_of, node_of};
 use fuser::{
@@ -21,6 +22,10 @@ use std::time::{Duration, SystemTime};
 /// How long the kernel may believe an entry and its attributes: what is shown never changes, and
 /// names that are not there yet are never cached.
 const LIFETIME: Duration = Duration::from_secs(3600);
+
+/// The directory in the kernel's root that is shown as the root, see `mount`. Only the daemon's own
+/// account finds it.
+pub(super) const SHOWN: &str = "shown";
 
 /// Threads that answer requests.
 const THREADS: usize = 4;
@@ -42,9 +47,11 @@ impl Served {
         ];
         config.acl = SessionACL::All;
         config.n_threads = Some(THREADS);
-        Ok(Self(
-            Session::new(Adapter { gate }, path, &config)?.spawn()?,
-        ))
+        let adapter = Adapter {
+            gate,
+            no_opendir: false,
+        };
+        Ok(Self(Session::new(adapter, path, &config)?.spawn()?))
     }
 
     /// Tells the kernel what it must forget.
@@ -69,12 +76,30 @@ impl Served {
 pub struct Announcer(Notifier);
 
 impl Announcer {
-    /// The listing of `folder` is another one.
+    /// The listing of `folder` is another one, and it may be there no more.
     pub fn listing_changed(&self, folder: Node) {
-        match self.0.inval_inode(INodeNo(inode_of(folder)), 0, 0) {
-            // A directory that the kernel does not know needs no announcement.
+        self.forget(folder, 0);
+    }
+
+    /// The recording `file` is there no more. What of its content the kernel has, it may keep: it asks
+    /// before it opens the file.
+    pub fn file_gone(&self, file: Node) {
+        self.forget(file, -1);
+    }
+
+    /// The recording `file` was erased: the kernel keeps no byte of it. Waits for reads of it that are
+    /// under way.
+    pub fn content_gone(&self, file: Node) {
+        self.forget(file, 0);
+    }
+
+    /// Has the kernel forget the attributes of `node`, and its content from byte `from` on; none of it if
+    /// that is negative (`fuse_notify_inval_inode_out` of linux/fuse.h).
+    fn forget(&self, node: Node, from: i64) {
+        match self.0.inval_inode(INodeNo(inode_of(node)), from, 0) {
+            // What the kernel does not know needs no announcement.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => log::debug!("the kernel is not told of {folder:?}: {error}"),
+            Err(error) => log::debug!("the kernel is not told of {node:?}: {error}"),
             Ok(()) => {}
         }
     }
@@ -82,28 +107,34 @@ impl Announcer {
 
 struct Adapter {
     gate: Arc<Gate>,
+    /// Whether the kernel opens directories without asking.
+    no_opendir: bool,
+}
+
+/// The attributes of a node, all of which belong to `uid`.
+fn stat(uid: u32, attributes: &Attributes) -> FileAttr {
+    FileAttr {
+        ino: INodeNo(inode_of(attributes.node)),
+        size: attributes.size,
+        blocks: attributes.size.div_ceil(512),
+        atime: attributes.time,
+        mtime: attributes.time,
+        ctime: attributes.time,
+        crtime: attributes.time,
+        kind: kind(attributes.node),
+        perm: attributes.mode,
+        nlink: attributes.links,
+        uid,
+        gid: attributes.gid,
+        rdev: 0,
+        blksize: 128 * 1024,
+        flags: 0,
+    }
 }
 
 impl Adapter {
     fn stat(&self, attributes: &Attributes) -> FileAttr {
-        let kind = kind(attributes.node);
-        FileAttr {
-            ino: INodeNo(inode_of(attributes.node)),
-            size: attributes.size,
-            blocks: attributes.size.div_ceil(512),
-            atime: attributes.time,
-            mtime: attributes.time,
-            ctime: attributes.time,
-            crtime: attributes.time,
-            kind,
-            perm: attributes.mode,
-            nlink: attributes.links,
-            uid: self.gate.fs().uid(),
-            gid: attributes.gid,
-            rdev: 0,
-            blksize: 128 * 1024,
-            flags: 0,
-        }
+        stat(self.gate.fs().uid(), attributes)
     }
 
     /// Refuses to change `inode`, or `name` in it.
@@ -152,17 +183,24 @@ impl Filesystem for Adapter {
         if config.add_capabilities(InitFlags::FUSE_POSIX_ACL).is_err() {
             log::warn!("this kernel refuses attempts to write by itself: they are not all logged");
         }
+        // (5.1) Old kernels ask each time, and hold the daemon to it.
+        self.no_opendir = self.gate.opens_folders_unasked()
+            && config
+                .add_capabilities(InitFlags::FUSE_NO_OPENDIR_SUPPORT)
+                .is_ok();
         let _ = config.set_max_background(64);
         Ok(())
     }
 
-    fn lookup(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        // No name of ours is anything but UTF-8.
-        let found = node(parent).and_then(|parent| {
-            self.gate
-                .fs()
-                .look_up(parent, name.to_str().ok_or(FsError::NotFound)?)
-        });
+    fn lookup(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        let fs = self.gate.fs();
+        let found = if parent == INodeNo::ROOT && name == SHOWN && request.uid() == fs.uid() {
+            fs.attributes(Node::Root)
+        } else {
+            // No name of ours is anything but UTF-8.
+            let name = name.to_str().ok_or(FsError::NotFound);
+            node(parent).and_then(|parent| fs.look_up(parent, name?))
+        };
         match found {
             Ok(found) => reply.entry(&LIFETIME, &self.stat(&found), Generation(0)),
             Err(error) => reply.error(errno(&error, "lookup")),
@@ -225,12 +263,16 @@ impl Filesystem for Adapter {
     }
 
     fn opendir(&self, request: &Request, inode: INodeNo, _: OpenFlags, reply: ReplyOpen) {
+        if self.no_opendir {
+            // The kernel remembers that, and opens directories by itself from now on.
+            return reply.error(Errno::ENOSYS);
+        }
         let caller = caller(request);
         self.gate
             .open_folder(caller, inode.0, |opened| match opened {
                 // The kernel may keep the listing: it is told when a recording comes in.
-                Ok(handle) => reply.opened(
-                    FileHandle(handle),
+                Ok(()) => reply.opened(
+                    FileHandle(0),
                     FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_CACHE_DIR,
                 ),
                 Err(error) => reply.error(errno(&error, "opendir")),
@@ -239,56 +281,50 @@ impl Filesystem for Adapter {
 
     fn readdir(
         &self,
-        _: &Request,
-        _: INodeNo,
-        handle: FileHandle,
-        offset: u64,
+        request: &Request,
+        inode: INodeNo,
+        _: FileHandle,
+        after: u64,
         mut reply: ReplyDirectory,
     ) {
-        let entries = match self.gate.folder(handle.0) {
-            Ok(entries) => entries,
-            Err(error) => return reply.error(errno(&error, "readdir")),
-        };
-        for (next, entry) in (1..).zip(entries.iter()).skip(offset as usize) {
-            let node = entry.attributes.node;
-            if reply.add(INodeNo(inode_of(node)), next, kind(node), &entry.name) {
-                break;
+        let list = move |rest: Result<Rest, FsError>| match rest {
+            Ok(rest) => {
+                for (place, entry) in rest.iter() {
+                    let node = entry.attributes.node;
+                    if reply.add(INodeNo(inode_of(node)), place, kind(node), &entry.name) {
+                        break;
+                    }
+                }
+                reply.ok();
             }
-        }
-        reply.ok();
+            Err(error) => reply.error(errno(&error, "readdir")),
+        };
+        self.gate.list(caller(request), inode.0, after, list);
     }
 
     fn readdirplus(
         &self,
-        _: &Request,
-        _: INodeNo,
-        handle: FileHandle,
-        offset: u64,
+        request: &Request,
+        inode: INodeNo,
+        _: FileHandle,
+        after: u64,
         mut reply: ReplyDirectoryPlus,
     ) {
-        let entries = match self.gate.folder(handle.0) {
-            Ok(entries) => entries,
-            Err(error) => return reply.error(errno(&error, "readdir")),
-        };
-        for (next, entry) in (1..).zip(entries.iter()).skip(offset as usize) {
-            let stat = self.stat(&entry.attributes);
-            if reply.add(stat.ino, next, &entry.name, &LIFETIME, &stat, Generation(0)) {
-                break;
+        let uid = self.gate.fs().uid();
+        let list = move |rest: Result<Rest, FsError>| match rest {
+            Ok(rest) => {
+                for (place, entry) in rest.iter() {
+                    let stat = stat(uid, &entry.attributes);
+                    let (name, none) = (&entry.name, Generation(0));
+                    if reply.add(stat.ino, place, name, &LIFETIME, &stat, none) {
+                        break;
+                    }
+                }
+                reply.ok();
             }
-        }
-        reply.ok();
-    }
-
-    fn releasedir(
-        &self,
-        _: &Request,
-        _: INodeNo,
-        handle: FileHandle,
-        _: OpenFlags,
-        reply: ReplyEmpty,
-    ) {
-        self.gate.release_folder(handle.0);
-        reply.ok();
+            Err(error) => reply.error(errno(&error, "readdir")),
+        };
+        self.gate.list(caller(request), inode.0, after, list);
     }
 
     fn statfs(&self, _: &Request, _: INodeNo, reply: ReplyStatfs) {

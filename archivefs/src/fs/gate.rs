@@ -9,21 +9,23 @@
 //! Whoever asks is answered through a closure, once, by whichever thread has the answer: no thread of
 //! the mount waits for a disk or for the log, so that one slow access holds up no other.
 
+use super::listings::Listings;
 use super::reader::Reader;
 use super::table::Table;
 use super::trail::{self, Listed};
-use super::{ArchiveFs, Blocks, Entry, FsError, Pool};
+use super::{ArchiveFs, Blocks, FsError, Pool};
 use crate::accounts::{Account, Accounts, NoAnswer};
 use crate::audit::{Draft, Event, Outcome, Who};
-use crate::catalogue::{Catalogue, Recording};
+use crate::catalogue::{Catalogue, Key, Recording};
 use crate::clock::now;
 use crate::findings::Findings;
 use crate::refusals::Refusals;
 use crate::rights::{Action, Rights};
+use crate::store::Tier;
 use crate::verify::{Depth, check};
 use crate::views::{Node, node_of};
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use ulid::Ulid;
@@ -60,8 +62,8 @@ pub struct GateParts {
     pub accounts: Arc<Accounts>,
     /// Blocks in memory.
     pub blocks: Arc<Blocks>,
-    /// Threads that wait for the tier's disk.
-    pub disks: Arc<Pool>,
+    /// Threads that wait for the disk of each tier, in the order of [`Tier::ALL`].
+    pub disks: [Arc<Pool>; Tier::ALL.len()],
     /// Threads that wait for the name service.
     pub names: Arc<Pool>,
     /// How refusals are logged.
@@ -73,34 +75,15 @@ pub struct GateParts {
 /// See the module.
 #[derive(Debug)]
 pub struct Gate {
-    parts: GateParts,
-    listed: Listed,
+    pub(super) parts: GateParts,
+    pub(super) listed: Listed,
+    pub(super) listings: Listings,
     files: Table<OpenFile>,
-    folders: Table<OpenFolder>,
-    /// Counts the recordings that came in: what was read before the last one may be old.
-    news: AtomicU64,
-    stale: Mutex<HashSet<Node>>,
     /// Recordings that could not be read and are being looked at.
     suspects: Mutex<HashSet<Ulid>>,
     closing: AtomicBool,
     /// Held by whoever asks the name service, by account.
     asked: [Mutex<()>; MOST_ASKED],
-}
-
-/// A directory that somebody lists.
-#[derive(Debug)]
-struct OpenFolder {
-    node: Node,
-    /// Read when the first name is asked for: the kernel may have the listing already.
-    read: Mutex<Option<Listing>>,
-}
-
-/// What a directory listed when it was read.
-#[derive(Debug)]
-struct Listing {
-    entries: Arc<Vec<Entry>>,
-    /// How many recordings had come in then.
-    news: u64,
 }
 
 /// A recording that somebody listens to.
@@ -118,14 +101,18 @@ impl Gate {
         Self {
             parts,
             listed: Listed::default(),
+            listings: Listings::default(),
             files: Table::default(),
-            folders: Table::default(),
-            news: AtomicU64::new(0),
-            stale: Mutex::default(),
             suspects: Mutex::default(),
             closing: AtomicBool::new(false),
             asked: Default::default(),
         }
+    }
+
+    /// The threads that wait for the disk of `tier`.
+    fn disk(&self, tier: Tier) -> &Arc<Pool> {
+        let place = Tier::ALL.iter().position(|&one| one == tier);
+        &self.parts.disks[place.unwrap_or(0)]
     }
 
     /// What is shown.
@@ -156,7 +143,7 @@ impl Gate {
 
     /// Does `then` with the account of `caller`: at once where it is known, otherwise when the name
     /// service has answered, or has not.
-    fn with_account(
+    pub(super) fn with_account(
         self: &Arc<Self>,
         caller: Caller,
         then: impl FnOnce(Result<Arc<Account>, FsError>) + Send + 'static,
@@ -213,7 +200,7 @@ impl Gate {
     ) {
         let (gate, shown) = (self.clone(), recording.clone());
         let answered = self.clone();
-        self.parts.disks.run(
+        self.disk(recording.tier).run(
             move || gate.fs().open(&shown),
             move |opened| {
                 let object = match opened.map_err(|_| FsError::Late).and_then(|opened| opened) {
@@ -231,10 +218,12 @@ impl Gate {
                 let gate = answered.clone();
                 answered.parts.catalogue.log_then(draft, move |logged| {
                     let parts = &gate.parts;
-                    let (blocks, ahead) = (parts.blocks.clone(), Some(parts.disks.clone()));
+                    let disk = gate.disk(recording.tier).clone();
+                    let (blocks, ahead) = (parts.blocks.clone(), Some(disk));
                     if logged.is_err() {
                         gate.note_unlogged(who.clone(), &recording, &number);
                     }
+                    let key = recording.key;
                     let opened = logged.map_err(FsError::NotLogged).map(|()| {
                         gate.files.add(OpenFile {
                             reader: Reader::new(object, recording.key, blocks, ahead),
@@ -248,6 +237,11 @@ impl Gate {
                         Ok(handle) if gate.closing.load(Ordering::SeqCst) => {
                             gate.release(handle);
                             Err(FsError::Closing)
+                        }
+                        // Erased while the record was on its way: nobody else would fail the reader.
+                        Ok(handle) if gate.is_gone(key) => {
+                            gate.release(handle);
+                            Err(FsError::NotFound)
                         }
                         opened => opened,
                     });
@@ -278,7 +272,7 @@ impl Gate {
             return then(Ok(bytes));
         }
         let gate = self.clone();
-        self.parts.disks.run(
+        self.disk(file.recording.tier).run(
             move || {
                 let read = file.reader.read(offset, size);
                 // A reader that was failed on purpose says nothing of the recording.
@@ -325,7 +319,8 @@ impl Gate {
         drop(suspects);
         let (gate, suspected) = (self.clone(), recording.clone());
         let look = move || {
-            for finding in check(gate.fs().vault(), &suspected, Depth::Verify) {
+            let (parts, vault) = (&gate.parts, gate.fs().vault());
+            for finding in check(&parts.catalogue, vault, &suspected, Depth::Verify) {
                 gate.parts.findings.enter(&finding);
             }
             let mut suspects = gate.suspects.lock().unwrap_or_else(PoisonError::into_inner);
@@ -358,6 +353,22 @@ impl Gate {
         ));
     }
 
+    /// Whether the recording `key` is no more, or past its last day. What cannot be found out is not there.
+    fn is_gone(&self, key: Key) -> bool {
+        self.fs().recording(Node::File(key)).is_err()
+    }
+
+    /// The recording `key` was erased: who has it open reads nothing of it any more, and no block of it is
+    /// kept.
+    pub fn forget(&self, key: Key) {
+        for file in self.files.all() {
+            if file.recording.key == key {
+                file.reader.fail();
+            }
+        }
+        self.parts.blocks.forget(key);
+    }
+
     /// The mount is gone: whatever is still open is closed.
     pub fn close_all(&self) {
         self.closing.store(true, Ordering::SeqCst);
@@ -365,103 +376,6 @@ impl Gate {
             file.reader.fail();
             self.log_release(&file);
         }
-    }
-
-    /// Opens the directory with number `inode` for `caller`, and answers its handle.
-    pub fn open_folder(
-        self: &Arc<Self>,
-        caller: Caller,
-        inode: u64,
-        then: impl FnOnce(Result<u64, FsError>) + Send + 'static,
-    ) {
-        let Some(node) = node_of(inode) else {
-            return then(Err(FsError::NotFound));
-        };
-        match self.fs().line_of(node) {
-            // What everybody may list.
-            Ok(None) => then(Ok(self.add_folder(node))),
-            Ok(Some((number, readers))) => {
-                let gate = self.clone();
-                self.with_account(caller, move |account| {
-                    let may = account
-                        .and_then(|account| gate.may_list(caller, &account, &number, readers));
-                    then(may.map(|()| gate.add_folder(node)));
-                });
-            }
-            Err(error) => then(Err(error)),
-        }
-    }
-
-    fn add_folder(&self, node: Node) -> u64 {
-        let read = Mutex::default();
-        self.folders.add(OpenFolder { node, read })
-    }
-
-    fn may_list(
-        &self,
-        caller: Caller,
-        account: &Account,
-        number: &str,
-        readers: u32,
-    ) -> Result<(), FsError> {
-        let may = self.parts.rights.may(account, Action::List, Some(readers));
-        if let Err(denied) = may {
-            let who = trail::evidence(caller, account);
-            let draft = trail::list(now(), who, number, Outcome::Refused);
-            self.parts.refusals.log(draft.with("reason", denied));
-            return Err(denied.into());
-        }
-        if self.parts.listings && self.listed.is_new(caller.uid, number, Instant::now()) {
-            let who = trail::evidence(caller, account);
-            self.log_later(trail::list(now(), who, number, Outcome::Done));
-        }
-        Ok(())
-    }
-
-    /// What the open directory `handle` lists.
-    pub fn folder(&self, handle: u64) -> Result<Arc<Vec<Entry>>, FsError> {
-        let folder = self.folders.get(handle)?;
-        let mut read = folder.read.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(listing) = &*read {
-            self.note_if_stale(folder.node, listing);
-            return Ok(listing.entries.clone());
-        }
-        // Counted before it is read: rather once too often stale than once too seldom.
-        let news = self.news.load(Ordering::SeqCst);
-        let entries = Arc::new(self.fs().listing(folder.node)?);
-        *read = Some(Listing {
-            entries: entries.clone(),
-            news,
-        });
-        Ok(entries)
-    }
-
-    /// The open directory `handle` is closed.
-    pub fn release_folder(&self, handle: u64) {
-        if let Some(folder) = self.folders.remove(handle) {
-            let read = folder.read.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(listing) = &*read {
-                self.note_if_stale(folder.node, listing);
-            }
-        }
-    }
-
-    /// The kernel may keep a listing after it was told to forget it, if it asked for it before.
-    fn note_if_stale(&self, node: Node, listing: &Listing) {
-        if listing.news != self.news.load(Ordering::SeqCst) {
-            let mut stale = self.stale.lock().unwrap_or_else(PoisonError::into_inner);
-            stale.insert(node);
-        }
-    }
-
-    /// A recording came in.
-    pub fn count_news(&self) {
-        self.news.fetch_add(1, Ordering::SeqCst);
-    }
-
-    /// Listings that were being read while a recording came in: the kernel must forget them once more.
-    pub fn stale_listings(&self) -> HashSet<Node> {
-        std::mem::take(&mut *self.stale.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Refuses `operation` of `caller` on the node with number `inode`, or on `name` in it, and logs
@@ -493,7 +407,7 @@ impl Gate {
         FsError::ReadOnly
     }
 
-    fn log_later(&self, draft: Draft) {
+    pub(super) fn log_later(&self, draft: Draft) {
         self.parts.catalogue.log_later(draft);
     }
 }

@@ -7,10 +7,12 @@
 mod acl;
 mod blocks;
 mod error;
+mod folders;
 mod fuse;
 mod gate;
 mod ioctl;
 mod lines;
+mod listings;
 mod mount;
 mod pool;
 mod reader;
@@ -26,12 +28,13 @@ pub use mount::{Mount, MountError};
 pub use pool::{Pool, TooLate};
 pub use reader::Reader;
 
-use crate::catalogue::{Catalogue, Recording};
+use crate::catalogue::{Catalogue, NumberId, Recording, Shown};
+use crate::day::Day;
 use crate::store::Object;
 use crate::vault::Vault;
 use crate::views::{
-    Children, Folder, Node, Tree, When, child_folder, file_name, folder_name, seconds_of_name,
-    top_name,
+    Children, Folder, Node, Tree, When, child_folder, file_name, folder_name, inode_of,
+    seconds_of_name, top_name,
 };
 use chrono_tz::Tz;
 use lines::{Line, Lines};
@@ -144,10 +147,8 @@ impl ArchiveFs {
             Children::Recordings(number, day) => {
                 for second in seconds_of_name(name, day, self.zone) {
                     let start = second.timestamp_millis();
-                    for recording in self
-                        .catalogue
-                        .recordings_within(number, &(start..start + 1000))?
-                    {
+                    let within = start..start + 1000;
+                    for recording in self.shown().recordings_within(number, &within)? {
                         if file_name(&recording, self.zone) == name {
                             return Ok(of_recording(&recording, self.lines.group(number)?));
                         }
@@ -178,7 +179,7 @@ impl ArchiveFs {
             }
             Node::Folder(folder) => {
                 if let Some(days) = folder.days()
-                    && !self.catalogue.has_day(folder.number, days)?
+                    && !self.shown().has_day(folder.number, days)?
                 {
                     return Err(FsError::NotFound);
                 }
@@ -201,7 +202,8 @@ impl ArchiveFs {
         Ok(Some((line.number, line.gid)))
     }
 
-    /// Everything in the directory `node`, in order, after the two names that each has.
+    /// Everything in the directory `node`, in the order of the inode numbers, after the two names that
+    /// each has.
     pub fn listing(&self, node: Node) -> Result<Vec<Entry>, FsError> {
         let dots = [(".", node), ("..", above(node))].map(|(name, node)| {
             Ok(Entry {
@@ -210,7 +212,9 @@ impl ArchiveFs {
             })
         });
         let mut entries = dots.into_iter().collect::<Result<Vec<_>, FsError>>()?;
-        entries.extend(self.list(node)?);
+        let mut all = self.list(node)?;
+        all.sort_by_key(|entry| inode_of(entry.attributes.node));
+        entries.extend(all);
         Ok(entries)
     }
 
@@ -239,7 +243,7 @@ impl ArchiveFs {
             Children::Times => self.list_times(folder),
             Children::Recordings(number, day) => {
                 let gid = self.lines.group(number)?;
-                let recordings = self.catalogue.recordings(number, day)?;
+                let recordings = self.shown().recordings(number, day)?;
                 let entry = |recording: &Recording| Entry {
                     name: file_name(recording, self.zone),
                     attributes: of_recording(recording, gid),
@@ -261,14 +265,10 @@ impl ArchiveFs {
         Tree::ALL.into_iter().map(entry).collect()
     }
 
-    fn list_numbers(
-        &self,
-        folder: Folder,
-        day: Option<crate::day::Day>,
-    ) -> Result<Vec<Entry>, FsError> {
+    fn list_numbers(&self, folder: Folder, day: Option<Day>) -> Result<Vec<Entry>, FsError> {
         let lines: Arc<[Line]> = match day {
             Some(day) => {
-                let numbers = self.catalogue.numbers_of_day(day)?;
+                let numbers = self.shown().numbers_of_day(day)?;
                 numbers.into_iter().map(|n| self.lines.line(n)).collect()
             }
             None => self.lines.all()?,
@@ -289,7 +289,7 @@ impl ArchiveFs {
             Some(number) => self.lines.group(number)?,
             None => self.lines.owners().gid,
         };
-        let days = self.catalogue.days(folder.number, folder.when.days())?;
+        let days = self.shown().days(folder.number, folder.when.days())?;
         let mut times: Vec<When> = days
             .into_iter()
             .map(|day| folder.when.narrowed_to(day))
@@ -309,14 +309,14 @@ impl ArchiveFs {
     /// The recording that `node` is.
     pub fn recording(&self, node: Node) -> Result<Recording, FsError> {
         match node {
-            Node::File(key) => self.catalogue.by_key(key)?.ok_or(FsError::NotFound),
+            Node::File(key) => self.shown().by_key(key)?.ok_or(FsError::NotFound),
             Node::Root | Node::Folder(_) => Err(FsError::IsAFolder),
         }
     }
 
     /// Opens the object of `recording`.
     pub fn open(&self, recording: &Recording) -> Result<Object, FsError> {
-        let object = self.vault.open(recording.id)?;
+        let object = self.vault.open_in(recording.tier, recording.id)?;
         // The catalogue's digest is the archive's word on what the recording is (R5.2).
         if object.wav_sha256() != recording.sealed.wav_sha256 || object.call().id != recording.id {
             return Err(FsError::NotTheRecording(recording.id));
@@ -370,6 +370,18 @@ impl ArchiveFs {
             },
             links: 2,
         }
+    }
+
+    /// What is past its last day is not there (R6.3).
+    fn shown(&self) -> Shown<'_> {
+        self.catalogue.shown()
+    }
+
+    /// Recordings of `number` on `day` that are past their last day and not erased yet: they are not
+    /// shown.
+    pub fn hidden(&self, number: NumberId, day: Day) -> Result<Vec<Node>, FsError> {
+        let hidden = self.shown().hidden(number, day)?;
+        Ok(hidden.into_iter().map(Node::File).collect())
     }
 
     /// The objects of what is shown.

@@ -5,6 +5,7 @@
 //! run ──► queue ──► a worker ──► answer(Ok)         whoever is first answers, the other does not
 //!            └────── watchdog ──► answer(TooLate)
 //! spare ──► spare queue ──► a worker that has nothing better to do
+//! at_once ──► leave for the caller to do by himself what does not wait, while the disk is well
 //! ```
 //!
 //! A thread that hangs in the kernel cannot be taken back. It stays lost until its disk answers; when
@@ -23,6 +24,14 @@ const MOST_QUEUED: usize = 4096;
 
 /// Spare work that waits at most: what nobody has begun by then comes too late anyway.
 const MOST_SPARE: usize = 64;
+
+/// Callers that do work on their own threads at once: half of those that answer the kernel, so that
+/// one is left for whoever asks for less.
+const MOST_AT_ONCE: usize = 2;
+
+/// How long work waits at most for a disk that is well. While some has waited for longer, nobody tries
+/// without the pool.
+const PROMPT: Duration = Duration::from_millis(50);
 
 /// The work was not done in time, and may never be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -54,6 +63,8 @@ struct State {
     spare: VecDeque<Call>,
     /// Workers that do spare work.
     sparing: usize,
+    /// Callers that do work on their own threads.
+    at_once: usize,
     /// What is queued or runs and was not answered, by number: in the order of deadlines.
     watched: BTreeMap<u64, Watched>,
     /// What runs although its asker was told that it is too late.
@@ -142,6 +153,19 @@ impl Pool {
         }
     }
 
+    /// Leave to do work that does not wait for the disk on the caller's own thread: a hand-over costs as
+    /// much as decoding some blocks. None while the disk takes its time, for it may hang, or while
+    /// enough others do so.
+    pub fn at_once(&self) -> Option<AtOnce<'_>> {
+        let mut state = self.shared.lock();
+        let may =
+            state.at_once < MOST_AT_ONCE && state.is_prompt(Instant::now(), self.shared.patience);
+        may.then(|| {
+            state.at_once += 1;
+            AtOnce(&self.shared)
+        })
+    }
+
     /// Does `work` if a thread has nothing better to do soon; or never.
     pub fn spare(&self, work: impl FnOnce() + Send + 'static) {
         let mut state = self.shared.lock();
@@ -150,6 +174,21 @@ impl Pool {
             drop(state);
             self.shared.work.notify_one();
         }
+    }
+}
+
+/// Leave to do work on the caller's own thread, until it is dropped.
+#[derive(Debug)]
+pub struct AtOnce<'a>(&'a Shared);
+
+impl AtOnce<'_> {
+    /// How long the caller may wait for a thread of the pool that is at the same work.
+    pub const PATIENCE: Duration = PROMPT;
+}
+
+impl Drop for AtOnce<'_> {
+    fn drop(&mut self) {
+        self.0.lock().at_once -= 1;
     }
 }
 
@@ -289,6 +328,13 @@ impl State {
         };
         self.watched.insert(number, watched);
         number
+    }
+
+    /// Whether nothing waits for longer at `now` than a disk takes that is well.
+    fn is_prompt(&self, now: Instant, patience: Duration) -> bool {
+        let latest = now + patience.saturating_sub(PROMPT);
+        let oldest = self.watched.first_key_value();
+        self.overdue.is_empty() && oldest.is_none_or(|(_, oldest)| oldest.deadline >= latest)
     }
 
     /// Takes out what is due at `now`, each with the job that was not begun and will not be. Spare work
@@ -439,6 +485,39 @@ mod tests {
         let lost = ask::<()>(&pool, || panic!("a fault of the work"));
         assert_eq!(lost.recv().unwrap(), Err(TooLate));
         assert_eq!(ask(&pool, || 1).recv().unwrap(), Ok(1));
+    }
+
+    #[test]
+    fn few_work_at_once_and_nobody_while_the_disk_takes_its_time() {
+        let pool = Pool::new("test", 2, LONG).unwrap();
+        let first = pool.at_once().unwrap();
+        let _second = pool.at_once().unwrap();
+        assert!(pool.at_once().is_none());
+        drop(first);
+        assert!(pool.at_once().is_some());
+        let (release, begun, _hung) = hang(&pool);
+        begun.recv().unwrap();
+        let asked = Instant::now();
+        let state = pool.shared.lock();
+        assert!(!state.is_prompt(asked + PROMPT, LONG), "it may hang");
+        drop(state);
+        drop(release);
+        while !pool.shared.lock().is_prompt(asked + PROMPT, LONG) {
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn nobody_works_at_once_while_an_answer_is_overdue() {
+        let pool = Pool::new("test", 2, LONG).unwrap();
+        let (release, begun, _hung) = hang(&pool);
+        begun.recv().unwrap();
+        drop(pool.shared.lock().expire(Instant::now() + LONG));
+        assert!(pool.at_once().is_none());
+        drop(release);
+        while pool.at_once().is_none() {
+            thread::yield_now();
+        }
     }
 
     #[test]

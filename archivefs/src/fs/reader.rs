@@ -1,31 +1,30 @@
-//! An open recording: any range of its WAV file, out of the blocks that all readers share. Whoever
-//! reads one stretch after the other finds the next ones decoded already.
+//! An open recording: any range of its WAV file, out of the blocks that all readers share.
 //!
+//! ```text
+//! ready ──► kept ──► stored bytes in memory: decoded here ──► None: the disk has to be waited for
+//!             └────► the blocks after the first one: a thread with nothing better to do begins at the end
+//! read ───► kept, or read and decoded here
+//! ```
+//!
+//! The kernel reads ahead and has several reads under way, so nothing is decoded that it did not ask for.
 //! Not here: who may read (`gate`), threads (`pool`), and how long blocks are kept (`blocks`).
 
 use super::blocks::{BlockId, Blocks, Samples};
-use super::pool::Pool;
+use super::pool::{AtOnce, Pool};
 use crate::catalogue::Key;
 use crate::codec::Decoder;
 use crate::store::{Object, Part, StoreError};
 use std::io;
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-/// What is decoded ahead of a sequential reader, bytes of the WAV file: four of the kernel's reads of
-/// 128 KiB, so that two cores never run dry.
-const AHEAD: u64 = 512 * 1024;
-
-/// How far from the end of what was read before a read may lie and still belong to the same stretch,
-/// bytes: the kernel has several reads under way, and they arrive in any order.
-const SLACK: u64 = 256 * 1024;
 
 /// An open recording. Several threads may read at once.
 pub struct Reader {
     source: Arc<Source>,
-    ahead: Option<Arc<Pool>>,
-    progress: Mutex<Progress>,
+    pool: Option<Arc<Pool>>,
+    served: Mutex<Served>,
 }
 
 /// What was given out of a recording. What the kernel had in its cache was not asked for, and is not
@@ -40,18 +39,6 @@ pub struct Served {
     pub first_offset: u64,
     /// The byte after the last one; 0 if none was given out.
     pub end_offset: u64,
-}
-
-/// How far a reader has come.
-#[derive(Debug, Default)]
-struct Progress {
-    served: Served,
-    /// Where the stretch that is being read ends so far, bytes.
-    end: u64,
-    /// Reads of that stretch.
-    reads: u32,
-    /// Blocks up to this one were asked for ahead.
-    prepared: u32,
 }
 
 /// What a reader shares with the work done ahead of it.
@@ -72,9 +59,9 @@ impl std::fmt::Debug for Reader {
 }
 
 impl Reader {
-    /// A reader of `object`, the recording `key`, that takes blocks out of `blocks` and has them
-    /// decoded ahead on `ahead`.
-    pub fn new(object: Object, key: Key, blocks: Arc<Blocks>, ahead: Option<Arc<Pool>>) -> Self {
+    /// A reader of `object`, the recording `key`, that takes blocks out of `blocks`; `pool` is that of the
+    /// object's disk.
+    pub fn new(object: Object, key: Key, blocks: Arc<Blocks>, pool: Option<Arc<Pool>>) -> Self {
         let source = Source {
             object,
             recording: key,
@@ -83,8 +70,8 @@ impl Reader {
         };
         Self {
             source: Arc::new(source),
-            ahead,
-            progress: Mutex::default(),
+            pool,
+            served: Mutex::default(),
         }
     }
 
@@ -94,7 +81,6 @@ impl Reader {
     /// The disk fails, the object is damaged, or the reader was failed.
     pub fn read(&self, offset: u64, size: usize) -> Result<Vec<u8>, StoreError> {
         let range = self.source.range(offset, size);
-        self.prepare(&range);
         let bytes = self
             .source
             .collect(&range, |number| self.source.block(number).map(Some))?;
@@ -104,15 +90,49 @@ impl Reader {
         Ok(bytes)
     }
 
-    /// The same if nothing has to be read or decoded for it, without any wait.
+    /// The same if the disk need not be waited for; otherwise, and where there is an error, nothing. What
+    /// is missing is decoded by several threads.
     pub fn ready(&self, offset: u64, size: usize) -> Option<Vec<u8>> {
         let range = self.source.range(offset, size);
-        let kept = |number| Ok(self.source.blocks.ready(self.source.id(number)));
-        let bytes = self.source.collect(&range, kept).ok()??;
+        let bytes = self.kept(&range).or_else(|| self.decoded(&range))?;
         self.source.check().ok()?;
-        self.prepare(&range);
         self.note(offset, bytes.len() as u64);
         Some(bytes)
+    }
+
+    fn kept(&self, range: &Range<u64>) -> Option<Vec<u8>> {
+        let kept = |number| Ok(self.source.blocks.ready(self.source.id(number)));
+        self.source.collect(range, kept).ok()?
+    }
+
+    /// The bytes of `range`, decoded on this thread, with the help of another one.
+    fn decoded(&self, range: &Range<u64>) -> Option<Vec<u8>> {
+        let pool = self.pool.as_ref()?;
+        self.ask_for_help(pool, range);
+        let _leave = pool.at_once()?;
+        let block = |number| self.source.block_soon(number);
+        // A decoder's fault must not cost a thread that answers the kernel; the pool will tell of it.
+        let bytes = catch_unwind(AssertUnwindSafe(|| self.source.collect(range, block)));
+        bytes.ok()?.ok()?
+    }
+
+    /// Has a spare thread decode what is missing of `range`, from its end on; whoever asks begins with the
+    /// first block.
+    fn ask_for_help(&self, pool: &Pool, range: &Range<u64>) {
+        let mut missing = self.source.missing(range);
+        let Some(first) = missing.next() else { return };
+        if missing.next().is_none() {
+            return;
+        }
+        drop(missing);
+        let (source, range) = (self.source.clone(), range.clone());
+        pool.spare(move || {
+            let others = source.missing(&range).filter(|&number| number > first);
+            let others: Vec<_> = others.collect();
+            for number in others.into_iter().rev() {
+                source.prepare(number);
+            }
+        });
     }
 
     /// From now on every read fails: the recording is being erased.
@@ -127,25 +147,16 @@ impl Reader {
 
     /// What was given out so far.
     pub fn served(&self) -> Served {
-        self.progress().served
-    }
-
-    /// Has spare threads decode what the read of `range` needs beyond its first block, and what will be
-    /// read after it.
-    fn prepare(&self, range: &Range<u64>) {
-        let Some(pool) = &self.ahead else { return };
-        for number in self.progress().wanted(&self.source, range) {
-            let source = self.source.clone();
-            pool.spare(move || source.prepare(number));
-        }
+        *self.counted()
     }
 
     fn note(&self, offset: u64, bytes: u64) {
-        self.progress().served.note(offset, bytes);
+        self.counted().note(offset, bytes);
     }
 
-    fn progress(&self) -> MutexGuard<'_, Progress> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    // A panic elsewhere leaves nothing half done in here.
+    fn counted(&self) -> MutexGuard<'_, Served> {
+        self.served.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -161,34 +172,6 @@ impl Served {
         self.end_offset = self.end_offset.max(offset + bytes);
         self.bytes += bytes;
         self.reads += 1;
-    }
-}
-
-impl Progress {
-    /// The blocks that are worth decoding by others while `range` is read: the rest of it, and from the
-    /// second read of a stretch on what comes next.
-    fn wanted(&mut self, source: &Source, range: &Range<u64>) -> Range<u32> {
-        if range.is_empty() {
-            return 0..0;
-        }
-        if range.start.abs_diff(self.end) <= SLACK {
-            self.reads += 1;
-            self.end = self.end.max(range.end);
-        } else {
-            *self = Self {
-                served: self.served,
-                end: range.end,
-                reads: 1,
-                prepared: 0,
-            };
-        }
-        let ahead = if self.reads > 1 { AHEAD } else { 0 };
-        // Whoever reads decodes the first block by himself, and before the samples there is none.
-        let first = source.blocks_below(range.start + 1).max(1);
-        let end = source.blocks_below(self.end + ahead);
-        let wanted = first.max(self.prepared)..end;
-        self.prepared = self.prepared.max(end);
-        wanted
     }
 }
 
@@ -241,6 +224,23 @@ impl Source {
     fn block(&self, number: u32) -> Result<Samples, StoreError> {
         self.blocks
             .get(self.id(number), |decoder| self.decode(number, decoder))
+    }
+
+    /// The block, unless its disk or another thread has to be waited for.
+    fn block_soon(&self, number: u32) -> Result<Option<Samples>, StoreError> {
+        let decode = |decoder: &mut Decoder| {
+            self.check()?;
+            self.object.block_at_once(number, decoder)
+        };
+        self.blocks
+            .get_soon(self.id(number), AtOnce::PATIENCE, decode)
+    }
+
+    /// The blocks of `range` that are not kept.
+    fn missing(&self, range: &Range<u64>) -> impl Iterator<Item = u32> {
+        let first = self.blocks_below(range.start + 1).saturating_sub(1);
+        let missing = move |number: &u32| !self.blocks.has(self.id(*number));
+        (first..self.blocks_below(range.end)).filter(missing)
     }
 
     fn prepare(&self, number: u32) {
@@ -362,49 +362,41 @@ mod tests {
     }
 
     #[test]
-    fn the_blocks_after_a_stretch_are_wanted() {
-        let fixture = fixture(40_000);
-        let reader = fixture.reader(None);
-        let block = |n| fixture.at(n, &reader);
-        let mut progress = Progress::default();
-        let mut wanted = |range: Range<u64>| progress.wanted(&reader.source, &range);
-        assert_eq!(wanted(0..block(2)), 1..2, "the rest of the first read");
-        assert_eq!(wanted(block(2)..block(4)), 3..200, "all that follows");
-        assert_eq!(wanted(block(4)..block(6)), 200..200, "and only once");
-    }
-
-    #[test]
-    fn nothing_is_wanted_after_a_jump() {
-        let fixture = fixture(4_000_000);
-        let reader = fixture.reader(None);
-        let block = |n| fixture.at(n, &reader);
-        let mut progress = Progress::default();
-        let mut wanted = |range: Range<u64>| progress.wanted(&reader.source, &range);
-        assert_eq!(wanted(block(9000)..block(9003)), 9001..9003);
-        assert_eq!(wanted(block(2000)..block(2001)), 2001..2001);
-        let ahead = AHEAD.div_ceil(BLOCK) as u32;
-        assert_eq!(wanted(block(2002)..block(2003)), 2003..2003 + ahead);
-        assert_eq!(
-            wanted(block(2001)..block(2002)),
-            2003 + ahead..2003 + ahead,
-            "late"
-        );
-        assert_eq!(wanted(block(9000)..block(9001)), 9001..9001);
-    }
-
-    #[test]
-    fn what_is_decoded_ahead_is_found() {
+    fn what_the_system_has_in_memory_is_ready_without_the_disk() {
         let fixture = fixture(2000);
         let reader = fixture.reader(Some(pool()));
-        reader.read(0, 10).unwrap();
+        let at = fixture.at(5, &reader);
+        // The object was written a moment ago, and the fixture's file system can tell.
+        let bytes = reader.ready(at, BLOCK as usize).unwrap();
+        assert_eq!(bytes, fixture.wav[at as usize..][..BLOCK as usize]);
+        assert!(fixture.has(5) && !fixture.has(4) && !fixture.has(6));
+    }
+
+    #[test]
+    fn nothing_is_decoded_on_the_readers_thread_while_the_disk_may_hang() {
+        let fixture = fixture(2000);
+        let pool = pool();
+        let reader = fixture.reader(Some(pool.clone()));
+        let leaves: Vec<_> = std::iter::from_fn(|| pool.at_once()).collect();
+        assert_eq!(reader.ready(fixture.at(5, &reader), 10), None);
         assert!(!fixture.has(5));
-        reader.read(10, 10).unwrap();
-        while !fixture.has(5) {
+        drop(leaves);
+        assert!(reader.ready(fixture.at(5, &reader), 10).is_some());
+    }
+
+    #[test]
+    fn a_spare_thread_helps_with_what_was_asked_for_and_no_more() {
+        let fixture = fixture(2000);
+        let pool = pool();
+        let reader = fixture.reader(Some(pool.clone()));
+        let _nobody_at_once: Vec<_> = std::iter::from_fn(|| pool.at_once()).collect();
+        let from = fixture.at(3, &reader);
+        assert_eq!(reader.ready(from, 3 * BLOCK as usize), None);
+        while !(fixture.has(4) && fixture.has(5)) {
             std::thread::yield_now();
         }
-        let at = fixture.at(5, &reader);
-        let expected = &fixture.wav[at as usize..][..BLOCK as usize];
-        assert_eq!(reader.ready(at, BLOCK as usize).unwrap(), expected);
+        assert!(!fixture.has(3), "that is left to who reads");
+        assert!(!fixture.has(6) && !fixture.has(2));
     }
 
     /// R6.7: a reader that is open while its recording is erased gets nothing more.

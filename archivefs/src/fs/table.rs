@@ -36,6 +36,11 @@ impl<T> Table<T> {
         self.lock().remove(&handle)
     }
 
+    /// Everything that is open.
+    pub fn all(&self) -> Vec<Arc<T>> {
+        self.lock().values().cloned().collect()
+    }
+
     /// Everything that is open, which is closed by this.
     pub fn drain(&self) -> Vec<Arc<T>> {
         self.lock().drain().map(|(_, value)| value).collect()

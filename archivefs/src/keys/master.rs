@@ -62,7 +62,7 @@ pub fn load_master(path: &Path) -> Result<Key, MasterKeyError> {
     if std::fs::metadata(path).map_err(io)?.mode() & others(path) != 0 {
         return Err(MasterKeyError::Exposed(path.to_owned()));
     }
-    parse(&text).map_err(|reason| MasterKeyError::Malformed {
+    parse_master(&text).map_err(|reason| MasterKeyError::Malformed {
         path: path.to_owned(),
         reason,
     })
@@ -80,11 +80,20 @@ fn others(path: &Path) -> u32 {
 
 /// Makes a new master key in the file `path`, which must not exist.
 pub fn create_master(path: &Path) -> Result<Key, MasterKeyError> {
+    let key = Key::random().map_err(|error| MasterKeyError::Io {
+        path: path.to_owned(),
+        error,
+    })?;
+    keep_master(path, &key)?;
+    Ok(key)
+}
+
+/// Writes `key`, which came out of escrow, into the file `path`, which must not exist.
+pub fn keep_master(path: &Path, key: &Key) -> Result<(), MasterKeyError> {
     let io = |error| MasterKeyError::Io {
         path: path.to_owned(),
         error,
     };
-    let key = Key::random().map_err(io)?;
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(io)?;
     }
@@ -94,12 +103,12 @@ pub fn create_master(path: &Path) -> Result<Key, MasterKeyError> {
         .mode(0o400)
         .open(path)
         .map_err(io)?;
-    file.write_all(text(&key).as_bytes()).map_err(io)?;
-    file.sync_all().map_err(io)?;
-    Ok(key)
+    file.write_all(master_text(key).as_bytes()).map_err(io)?;
+    file.sync_all().map_err(io)
 }
 
-fn text(key: &Key) -> Zeroizing<String> {
+/// The line of text that the file of a master key holds.
+pub(super) fn master_text(key: &Key) -> Zeroizing<String> {
     let mut text = Zeroizing::new(format!("{MARK} "));
     for byte in key.expose() {
         let _ = write!(text, "{byte:02x}");
@@ -108,7 +117,8 @@ fn text(key: &Key) -> Zeroizing<String> {
     text
 }
 
-fn parse(text: &str) -> Result<Key, &'static str> {
+/// The master key of this line of text, or what is wrong with it.
+pub(super) fn parse_master(text: &str) -> Result<Key, &'static str> {
     let mut words = text.split_ascii_whitespace();
     if words.next() != Some(MARK) {
         return Err("it does not begin with tsuwaroku-master-key-1");
@@ -155,7 +165,7 @@ mod tests {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
         assert!(said().contains("chmod 400"));
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-        let good = text(&key);
+        let good = master_text(&key);
         let mistyped = if good.as_bytes()[30] == b'0' {
             "1"
         } else {

@@ -2,16 +2,19 @@
 //! served. Nothing runs here yet.
 
 use super::ServeError;
+use super::forget::Forgetter;
 use crate::accounts::{Accounts, group_named};
 use crate::audit::Signer;
 use crate::catalogue::{Birth, Catalogue, CatalogueError};
 use crate::checkpoints::{Checkpoints, Troubles};
+use crate::clock::machine;
 use crate::findings::Findings;
 use crate::fs::{ArchiveFs, Blocks, Gate, GateParts, Owners, Pool};
 use crate::keys::{Keys, MasterKeyError, create_master, load_master};
+use crate::life::{self, BALLAST_BYTES, Life, MoveSettings, Rules, tiers};
 use crate::refusals::Refusals;
 use crate::rights::Rights;
-use crate::store::{Object, Store, create_directories};
+use crate::store::{Object, Store, Tier, create_directories};
 use crate::vault::Vault;
 use chrono::{DateTime, Utc};
 use nix::unistd::{getegid, geteuid};
@@ -20,7 +23,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tsuwaroku_config::Config;
+use tsuwaroku_config::{Config, Line};
 use ulid::Ulid;
 
 /// Decoded blocks in memory: some 400 of 64 KB, six minutes of each of five lines.
@@ -34,18 +37,27 @@ const NAME_THREADS: usize = 4;
 const NAME_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The places of an archive, all below its root.
-struct Places<'a>(&'a Path);
+pub(super) struct Places<'a>(pub &'a Path);
 
 impl Places<'_> {
-    fn catalogue(&self) -> PathBuf {
+    pub fn catalogue(&self) -> PathBuf {
         self.0.join("catalogue.sqlite")
     }
 
-    fn primary(&self) -> PathBuf {
+    pub fn primary(&self) -> PathBuf {
         self.0.join("primary")
     }
 
-    fn keys(&self) -> PathBuf {
+    /// Where the file system is mounted before it is shown.
+    pub fn mounting(&self) -> PathBuf {
+        self.0.join("mounting")
+    }
+
+    pub fn ballast(&self) -> PathBuf {
+        self.0.join("ballast")
+    }
+
+    pub fn keys(&self) -> PathBuf {
         self.0.join("keys").join("keys.sqlite")
     }
 }
@@ -80,7 +92,10 @@ pub fn init(config: &Config, now: DateTime<Utc>, random: u128) -> Result<(Ulid, 
     create_directories(root)?;
     std::fs::set_permissions(root, std::fs::Permissions::from_mode(0o700))?;
     create_directories(&root.join("keys"))?;
-    Store::init(&places.primary(), archive, "primary")?;
+    Store::init(&places.primary(), archive, Tier::Primary.word())?;
+    if let Some(secondary) = &config.archive.secondary {
+        Store::init(secondary, archive, Tier::Secondary.word())?;
+    }
     Keys::init(&places.keys(), archive, &master)?;
     // Last, because an archive is there when its catalogue is.
     Catalogue::init(
@@ -93,13 +108,80 @@ pub fn init(config: &Config, now: DateTime<Utc>, random: u128) -> Result<(Ulid, 
     Ok((archive, made))
 }
 
-/// The objects and keys of `archive`.
+/// The objects and keys of `archive`, which the caller has locked.
 pub fn open_vault(config: &Config, archive: Ulid) -> Result<Vault, ServeError> {
     let places = Places(&config.archive.root);
     let master = load_master(&master_key_path(config))?;
     let keys = Keys::open(&places.keys(), archive, master)?;
-    let primary = Store::open(&places.primary(), archive)?;
-    Ok(Vault::new(vec![primary], Arc::new(keys)))
+    let mut tiers = vec![Store::open(&places.primary(), archive)?];
+    tiers.extend(open_secondary(config, archive));
+    let vault = Vault::new(tiers, Arc::new(keys));
+    let folders = vault.tiers().iter().map(Store::keys_folder);
+    vault.keys().settle(folders)?;
+    Ok(vault)
+}
+
+/// The secondary tier, if one is configured and there. Without it the archive goes on with what the
+/// primary tier has.
+fn open_secondary(config: &Config, archive: Ulid) -> Option<Store> {
+    let root = config.archive.secondary.as_ref()?;
+    let fstab = std::fs::read_to_string("/etc/fstab").unwrap_or_default();
+    let opened = tiers::open(root, archive, &fstab);
+    if let Err(missing) = &opened {
+        log::error!(
+            "ALARM: the secondary tier is not there: {}; a new medium is prepared with: tsuwaroku init \
+             --secondary",
+            missing.reason
+        );
+    }
+    opened.ok()
+}
+
+/// Makes the secondary tier of the archive that is there, where `config` says.
+pub fn init_secondary(config: &Config) -> Result<PathBuf, ServeError> {
+    let Some(root) = &config.archive.secondary else {
+        return Err(ServeError::Setting {
+            path: config.path.clone(),
+            key: "archive.secondary".into(),
+            message: "is missing: it says where the second medium is mounted".into(),
+        });
+    };
+    let archive = Catalogue::birth_at(&Places(&config.archive.root).catalogue())?.archive;
+    Store::init(root, archive, Tier::Secondary.word())?;
+    Ok(root.clone())
+}
+
+/// What happens to the recordings of `archive` as they age, from what the machine's clocks show now.
+pub(super) fn life(
+    archive: &Archive,
+    config: &Config,
+    caches: Arc<Forgetter>,
+) -> Result<Life, ServeError> {
+    let numbers = archive.catalogue.numbers()?;
+    let own = |line: &Line| {
+        let known = numbers.iter().find(|number| number.number == line.number)?;
+        Some((known.id, line.retention.clone()))
+    };
+    let rules = Rules {
+        others: config.retention.clone(),
+        lines: config.lines.iter().filter_map(own).collect(),
+    };
+    let rate = u64::from(config.archive.move_rate) * 1_000_000;
+    let parts = life::Parts {
+        catalogue: archive.catalogue.clone(),
+        vault: archive.vault.clone(),
+        findings: archive.findings.clone(),
+        caches,
+        rules,
+        moves: MoveSettings {
+            recompress: config.archive.recompress,
+            bytes_per_second: (rate > 0).then_some(rate),
+        },
+        wants_secondary: config.archive.secondary.is_some(),
+        ballast: Places(&config.archive.root).ballast(),
+        ballast_bytes: BALLAST_BYTES,
+    };
+    Ok(Life::open(parts, machine::reading()?)?)
 }
 
 /// Opens the object in `file` with the archive's key for the recording that its name says. Reads
@@ -180,7 +262,7 @@ impl Archive {
             rights: self.rights.clone(),
             accounts: self.accounts.clone(),
             blocks: Arc::new(Blocks::new(BLOCKS_BYTES)),
-            disks: Arc::new(Pool::new("primary", DISK_THREADS, DISK_PATIENCE)?),
+            disks: disk_pools()?,
             names: Arc::new(Pool::new("names", NAME_THREADS, NAME_PATIENCE)?),
             refusals: self.refusals.clone(),
             listings: config.audit.listings,
@@ -188,8 +270,15 @@ impl Archive {
     }
 }
 
+/// Threads that wait for disks, apart for each tier: one that hangs holds up none but its own readers.
+fn disk_pools() -> io::Result<[Arc<Pool>; Tier::ALL.len()]> {
+    let pool = |tier: Tier| Pool::new(tier.word(), DISK_THREADS, DISK_PATIENCE).map(Arc::new);
+    let [primary, secondary] = Tier::ALL;
+    Ok([pool(primary)?, pool(secondary)?])
+}
+
 /// The directories are named by the zone the archive was made with.
-fn check_zone(config: &Config, birth: Birth) -> Result<(), ServeError> {
+pub(super) fn check_zone(config: &Config, birth: Birth) -> Result<(), ServeError> {
     if config.site.time_zone == birth.time_zone {
         return Ok(());
     }

@@ -3,13 +3,16 @@
 
 use super::{ServeError, open::Archive};
 use crate::audit::{Draft, Event, Outcome};
-use crate::catalogue::News;
+use crate::catalogue::{Catalogue, News};
+use crate::clock::machine;
 use crate::clock::now;
 use crate::fs::{Announcer, Gate, Mount};
 use crate::import;
 use crate::ingest::{Ingest, Progress};
+use crate::life::Life;
 use crate::refusals::Refusals;
 use crate::scrub::Scrub;
+use crate::vault::Vault;
 use crate::views::{Node, folders_over};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
@@ -19,7 +22,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tsuwaroku_config::Config;
 use tsuwaroku_spool::read::Reader;
 
@@ -27,6 +30,15 @@ use tsuwaroku_spool::read::Reader;
 const REST_OF_NEWS: Duration = Duration::from_millis(200);
 /// How long an entry that could not be taken rests before it is tried again.
 const REST: Duration = Duration::from_secs(2);
+
+/// How often the clocks are read: a jump is an alarm within a minute.
+const CLOCK_REST: Duration = Duration::from_secs(20);
+
+/// How long a sweep that failed rests before it is tried again.
+const FAILURE_REST: Duration = Duration::from_secs(600);
+
+/// How soon the thread that waits for midnight notices that it is to stop.
+const STOP_REST: Duration = Duration::from_millis(200);
 
 /// How long ingest waits for news before it looks by itself, milliseconds.
 const LOOK_MILLISECONDS: u16 = 1000;
@@ -48,6 +60,7 @@ impl Workers {
         config: &Config,
         mount: &Mount,
         gate: Arc<Gate>,
+        life: Arc<Life>,
     ) -> Result<Self, ServeError> {
         let stop = Arc::new(AtomicBool::new(false));
         let mut threads = Vec::new();
@@ -86,6 +99,10 @@ impl Workers {
             let scrubbing = move |stop: &AtomicBool| scrub.run(stop);
             threads.push(start_worker("scrub", stop.clone(), scrubbing)?);
         }
+        let keys = archive.vault.clone();
+        let catalogue = archive.catalogue.clone();
+        let aging = move |stop: &AtomicBool| age(&life, &keys, &catalogue, stop);
+        threads.push(start_worker("life", stop.clone(), aging)?);
         let (last_stop, checkpoints) = (Arc::default(), archive.checkpoints.clone());
         let issuing = move |stop: &AtomicBool| checkpoints.run(stop);
         let notary = start_worker("checkpoints", Arc::clone(&last_stop), issuing)?;
@@ -145,6 +162,64 @@ fn start_worker(
         .spawn(move || work(&stop))
 }
 
+/// Follows the clocks, and does what is due when a day of the office begins: recordings move and go, then
+/// all keys are sealed anew, so that stale copies of those that went open nothing.
+fn age(life: &Life, vault: &Vault, catalogue: &Catalogue, stop: &AtomicBool) {
+    let (mut looked, mut failed) = (None, None);
+    let is_over = |since: Option<Instant>, rest| since.is_none_or(|at| at.elapsed() >= rest);
+    while !stop.load(Ordering::Relaxed) {
+        if is_over(looked, CLOCK_REST) {
+            looked = Some(Instant::now());
+            if let Some(at) = due(life)
+                && is_over(failed, FAILURE_REST)
+            {
+                let swept = sweep(life, vault, catalogue, at, stop);
+                failed = (!swept).then(Instant::now);
+            }
+        }
+        std::thread::sleep(STOP_REST);
+    }
+}
+
+/// Goes on to what the clocks show; when that is, if a sweep is due.
+fn due(life: &Life) -> Option<i64> {
+    let reading = machine::reading()
+        .inspect_err(|error| log::error!("ALARM: the clocks cannot be read: {error}"))
+        .ok()?;
+    let at = reading.wall;
+    match life.tick(reading) {
+        Ok(due) => due.then_some(at),
+        Err(error) => {
+            log::error!("ALARM: the day cannot be kept: {error}");
+            None
+        }
+    }
+}
+
+/// Answers whether all of it is done.
+fn sweep(life: &Life, vault: &Vault, catalogue: &Catalogue, at: i64, stop: &AtomicBool) -> bool {
+    match life.sweep(at, stop, &mut |_| {}) {
+        Ok(swept) => log::info!(
+            "swept: {} erased, {} moved, {} held",
+            swept.erased,
+            swept.moves.moved,
+            swept.held
+        ),
+        Err(error) => {
+            log::error!("ALARM: the sweep failed: {error}");
+            return false;
+        }
+    }
+    if stop.load(Ordering::Relaxed) {
+        return false;
+    }
+    let rotated = vault.keys().rotate_logged(catalogue, None);
+    if let Err(error) = &rotated {
+        log::error!("ALARM: the keys cannot be sealed anew: {error}");
+    }
+    rotated.is_ok()
+}
+
 /// Tells the kernel which listings are others now: those over a recording that came in, and those that
 /// were read while one did.
 fn start_announcing(
@@ -160,6 +235,12 @@ fn start_announcing(
                 gate.count_news();
                 for folder in folders_over(news.number, news.day) {
                     announcer.listing_changed(Node::Folder(folder));
+                }
+                match gate.fs().hidden(news.number, news.day) {
+                    Ok(hidden) => hidden
+                        .into_iter()
+                        .for_each(|file| announcer.file_gone(file)),
+                    Err(error) => log::error!("what is past its last day: {error}"),
                 }
             }
             for node in gate.stale_listings() {

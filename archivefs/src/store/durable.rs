@@ -7,7 +7,7 @@
 //!
 //! Each thing done to the disk is a named [`Step`]; tests fail them one by one.
 
-use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use nix::fcntl::{AT_FDCWD, PosixFadviseAdvice, RenameFlags, posix_fadvise, renameat2};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -85,13 +85,28 @@ impl Draft {
         })
     }
 
+    /// All is written: the kernel begins to bring it to the disk, and nobody waits (what
+    /// `POSIX_FADV_DONTNEED` does with pages that are dirty, Linux's `mm/fadvise.c`).
+    pub fn begin_writing(&mut self) -> io::Result<()> {
+        self.file.flush()?;
+        let advice = PosixFadviseAdvice::POSIX_FADV_DONTNEED;
+        Ok(posix_fadvise(self.file.get_ref(), 0, 0, advice)?)
+    }
+
     /// Makes the content durable and gives the file its name: fsync, rename without replacing, fsync
     /// of the directory. When this returns, a power cut cannot take the file away.
     ///
     /// # Errors
     /// `AlreadyExists` when something bears that name; nothing is changed then. After any other error
     /// the file may or may not be there under its name, and is not acknowledged.
-    pub fn publish(mut self, name: &Path) -> io::Result<()> {
+    pub fn publish(self, name: &Path) -> io::Result<()> {
+        self.publish_unsynced(name)?;
+        sync_directory(parent(name))
+    }
+
+    /// The same but for the last fsync, that of the directory: the caller sees to it, for many names at
+    /// once. Until then a power cut can take the name away, the content never.
+    pub fn publish_unsynced(mut self, name: &Path) -> io::Result<()> {
         self.file.flush()?;
         fault::before(Step::SyncDraft)?;
         self.file.get_ref().sync_all()?;
@@ -104,7 +119,7 @@ impl Draft {
             RenameFlags::RENAME_NOREPLACE,
         )?;
         self.published = true;
-        sync_directory(parent(name))
+        Ok(())
     }
 }
 
@@ -122,6 +137,7 @@ impl Write for Draft {
 impl Drop for Draft {
     fn drop(&mut self) {
         if !self.published
+            && !fault::is_killed()
             && let Err(error) = std::fs::remove_file(&self.path)
         {
             log::warn!(
@@ -171,6 +187,10 @@ mod fault {
     pub(super) fn before(_: Step) -> io::Result<()> {
         Ok(())
     }
+
+    pub(super) fn is_killed() -> bool {
+        false
+    }
 }
 
 #[cfg(test)]
@@ -180,6 +200,38 @@ pub(crate) mod fault {
 
     thread_local! {
         static FAILING: Cell<Option<Step>> = const { Cell::new(None) };
+        static LEFT: Cell<Option<u32>> = const { Cell::new(None) };
+        static KILLED: Cell<bool> = const { Cell::new(false) };
+    }
+
+    /// Lets this thread do `steps` more steps, and then none: as if the process were killed there.
+    /// Nothing is tidied up after it, as nothing would be.
+    pub fn kill_after(steps: u32) {
+        LEFT.set(Some(steps));
+        KILLED.set(false);
+    }
+
+    /// A new process begins: every step is done again. Answers whether the old one had been killed.
+    pub fn revive() -> bool {
+        LEFT.set(None);
+        KILLED.replace(false)
+    }
+
+    pub fn is_killed() -> bool {
+        KILLED.get()
+    }
+
+    /// One step more, of the store or of whoever uses it.
+    pub fn tick() -> io::Result<()> {
+        match LEFT.get() {
+            Some(0) => KILLED.set(true),
+            Some(left) => LEFT.set(Some(left - 1)),
+            None => {}
+        }
+        if KILLED.get() {
+            return Err(io::Error::other("the process was killed here"));
+        }
+        Ok(())
     }
 
     /// Fails `step` in this thread until told otherwise.
@@ -191,7 +243,7 @@ pub(crate) mod fault {
         if FAILING.get() == Some(step) {
             return Err(io::Error::other(format!("{step:?} was made to fail")));
         }
-        Ok(())
+        tick()
     }
 }
 

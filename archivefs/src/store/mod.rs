@@ -6,10 +6,12 @@
 //! ROOT/objects/2026/11/23/ULID.tso by the UTC day of the identity
 //! ROOT/drafts/                     what is being written; emptied at start
 //! ROOT/set-aside/                  objects that stood in the way of a good one; never deleted
+//! ROOT/keys/                       a copy of the sealed keys (`crate::keys`)
 //! ```
 //!
 //! The marker tells an empty mount point from the store that should be mounted there.
 
+mod destroy;
 mod durable;
 mod format;
 mod read;
@@ -17,8 +19,11 @@ mod seal;
 mod transfer;
 mod write;
 
+#[cfg(test)]
+pub(crate) use durable::fault;
 pub use durable::{create_directories, sync_directory};
 pub use read::{Object, Part, describe};
+pub use transfer::Taken;
 pub use write::{ObjectWriter, Sealed};
 
 use crate::call::{Call, time_of};
@@ -72,6 +77,11 @@ impl StoreError {
         Self::Damaged(what.to_owned())
     }
 
+    /// Whether there is no such object.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::NotFound)
+    }
+
     /// Whether trying again later may help.
     pub fn is_transient(&self) -> bool {
         match self {
@@ -87,6 +97,29 @@ impl StoreError {
 impl From<CodecError> for StoreError {
     fn from(error: CodecError) -> Self {
         Self::damaged(&error.to_string())
+    }
+}
+
+/// Where a recording rests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tier {
+    /// The internal storage (R6.1).
+    Primary,
+    /// The second medium (R6.2).
+    Secondary,
+}
+
+impl Tier {
+    /// Every tier, in the order in which a recording goes through them.
+    pub const ALL: [Self; 2] = [Self::Primary, Self::Secondary];
+
+    /// Its word, in the marker of its store as well.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Primary => "primary",
+            Self::Secondary => "secondary",
+        }
     }
 }
 
@@ -121,6 +154,25 @@ impl Store {
     /// Opens the store at `root`, which must belong to `archive`, and clears what a crash left half
     /// written.
     pub fn open(root: &Path, archive: Ulid) -> Result<Self, StoreError> {
+        let found = Self::archive_at(root)?;
+        if found != archive {
+            return Err(StoreError::NotThisStore {
+                root: root.to_owned(),
+                reason: format!(
+                    "it belongs to the archive {found}, not to {archive}: another disk is mounted \
+                     here"
+                ),
+            });
+        }
+        let store = Self {
+            root: root.to_owned(),
+        };
+        store.clear_drafts()?;
+        Ok(store)
+    }
+
+    /// The archive that the store at `root` belongs to.
+    pub fn archive_at(root: &Path) -> Result<Ulid, StoreError> {
         let not_this = |reason: String| StoreError::NotThisStore {
             root: root.to_owned(),
             reason,
@@ -133,17 +185,28 @@ impl Store {
         })?;
         let marker: Marker = serde_json::from_slice(&marker)
             .map_err(|error| not_this(format!("{MARKER} is unreadable: {error}")))?;
-        if marker.archive != archive {
-            return Err(not_this(format!(
-                "it belongs to the archive {}, not to {archive}: another disk is mounted here",
-                marker.archive
-            )));
+        Ok(marker.archive)
+    }
+
+    /// Whether the store is there: not when its disk was unmounted meanwhile.
+    pub fn is_there(&self) -> bool {
+        self.root.join(MARKER).exists()
+    }
+
+    /// Where it is.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Refuses to write into an empty mount point.
+    fn check_there(&self) -> Result<(), StoreError> {
+        if self.is_there() {
+            return Ok(());
         }
-        let store = Self {
-            root: root.to_owned(),
-        };
-        store.clear_drafts()?;
-        Ok(store)
+        Err(StoreError::NotThisStore {
+            root: self.root.clone(),
+            reason: format!("{MARKER} is gone: was the disk unmounted?"),
+        })
     }
 
     /// A draft's recording is still in the spool, so nothing is lost with it.
@@ -154,6 +217,11 @@ impl Store {
             std::fs::remove_file(&path)?;
         }
         Ok(())
+    }
+
+    /// Where the copy of the sealed keys is that lets this store be read elsewhere.
+    pub fn keys_folder(&self) -> PathBuf {
+        self.root.join("keys")
     }
 
     /// Where the object of `id` stands.

@@ -8,9 +8,10 @@ use super::seal::{ObjectSealer, Part as SealedPart};
 use crate::call::Call;
 use crate::codec::Decoder;
 use crate::crypto::{Key, TAG_BYTES};
+use rustix::io::{ReadWriteFlags, preadv2};
 use sha2::{Digest, Sha256};
 use std::fs::File;
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -99,9 +100,34 @@ impl Object {
         (&self.head.wav.before, &self.head.wav.after)
     }
 
-    /// The samples of block `number`, checked.
+    /// The samples of block `number`, checked. Waits for the disk.
     pub fn block(&self, number: u32, decoder: &mut Decoder) -> Result<Vec<u8>, StoreError> {
-        let block = self.compressed(number)?;
+        let sealed = self.sealed(number)?;
+        self.samples(number, sealed, decoder)
+    }
+
+    /// The same if the system has its bytes in memory; otherwise nothing, and the disk is asked for
+    /// them.
+    pub fn block_at_once(
+        &self,
+        number: u32,
+        decoder: &mut Decoder,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let (mut sealed, at) = self.room(number);
+        if !read_at_once(&self.file, &mut sealed, at) {
+            return Ok(None);
+        }
+        self.samples(number, sealed, decoder).map(Some)
+    }
+
+    /// Opens block `number`, decodes it and compares the samples with their check.
+    fn samples(
+        &self,
+        number: u32,
+        sealed: Vec<u8>,
+        decoder: &mut Decoder,
+    ) -> Result<Vec<u8>, StoreError> {
+        let block = self.unsealed(number, sealed)?;
         let layout = self.head.call.layout;
         let bytes = self.head.samples_in(number);
         let frames = (bytes / layout.frame_bytes()) as u32;
@@ -115,12 +141,21 @@ impl Object {
         Ok(samples)
     }
 
-    /// Block `number`, opened but not decoded.
-    fn compressed(&self, number: u32) -> Result<Vec<u8>, StoreError> {
-        let mut bytes = vec![0; self.index.blocks[number as usize].stored as usize];
-        read_exact(&self.file, &mut bytes, self.offsets[number as usize])?;
-        self.sealer.open(SealedPart::Block(number), &mut bytes)?;
-        Ok(bytes)
+    /// Room for block `number` as it is stored, and where that begins.
+    fn room(&self, number: u32) -> (Vec<u8>, u64) {
+        let stored = self.index.blocks[number as usize].stored;
+        (vec![0; stored as usize], self.offsets[number as usize])
+    }
+
+    fn sealed(&self, number: u32) -> Result<Vec<u8>, StoreError> {
+        let (mut sealed, at) = self.room(number);
+        read_exact(&self.file, &mut sealed, at)?;
+        Ok(sealed)
+    }
+
+    fn unsealed(&self, number: u32, mut sealed: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+        self.sealer.open(SealedPart::Block(number), &mut sealed)?;
+        Ok(sealed)
     }
 
     /// The part of the WAV file that holds byte `offset`.
@@ -162,7 +197,8 @@ impl Object {
     /// Reads every byte and checks its seal, without decoding: a disk that forgets is found at a
     /// fraction of the cost of [`Self::verify`].
     pub fn scrub(&self) -> Result<(), StoreError> {
-        (0..self.blocks()).try_for_each(|number| self.compressed(number).map(drop))
+        let opens = |number| self.unsealed(number, self.sealed(number)?).map(drop);
+        (0..self.blocks()).try_for_each(opens)
     }
 }
 
@@ -213,6 +249,19 @@ pub enum Part<'a> {
         /// Bytes of it that lie before the offset asked for.
         skip: usize,
     },
+}
+
+/// Fills `bytes` if all of them are in memory (`preadv2(2)`, `RWF_NOWAIT`); where they are not, or the
+/// file system cannot tell, nothing is waited for, and false is the answer.
+fn read_at_once(file: &File, bytes: &mut [u8], offset: u64) -> bool {
+    let expected = bytes.len();
+    let read = preadv2(
+        file,
+        &mut [IoSliceMut::new(bytes)],
+        offset,
+        ReadWriteFlags::NOWAIT,
+    );
+    read == Ok(expected)
 }
 
 /// A file that ends too early is damaged; other failures are the disk's.

@@ -8,6 +8,7 @@
 
 use super::{Event, Finding, PAGE, Problem, Progress, Tell, finding, orphan};
 use crate::catalogue::{Catalogue, CatalogueError, Filter, Recording};
+use crate::store::Tier as Level;
 use crate::store::{Store, StoreError};
 use crate::vault::Vault;
 use std::collections::{BTreeSet, HashMap};
@@ -91,8 +92,14 @@ impl Run<'_> {
             .iter_mut()
             .filter_map(|tier| tier.take(name.as_ref(), recording))
             .collect();
-        // One that has been erased since its row was read is not missing.
-        if copies.is_empty() && self.catalogue.by_key(recording.key)?.is_some() {
+        // One that has been erased or moved since its row was read is not missing, nor is what a missing
+        // tier has.
+        let stays = |now: Recording| now.tier == recording.tier;
+        let tier = Level::ALL.iter().position(|&one| one == recording.tier);
+        if copies.is_empty()
+            && tier.is_some_and(|tier| tier < self.tiers.len())
+            && self.catalogue.by_key(recording.key)?.is_some_and(stays)
+        {
             let home = self.tiers[0].store.path(recording.id);
             let detail = "no tier has the object".to_owned();
             return Ok(self.tell_all([finding(

@@ -78,12 +78,12 @@ fn a_good_copy_of_another_tier_repairs_a_bad_one() {
         } = pair();
         let path = vault.tiers()[tier].path(recording.id);
         damage(&path);
-        let found = check(&vault, &recording, Depth::Verify);
+        let found = check_copies(&vault, &recording, Depth::Verify);
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].problem, Problem::Damaged);
         assert!(found[0].repaired, "{found:?}");
         assert_eq!(
-            check(&vault, &recording, Depth::Verify),
+            check_copies(&vault, &recording, Depth::Verify),
             [],
             "both are good again"
         );
@@ -106,7 +106,7 @@ fn two_bad_copies_repair_nothing() {
     for tier in vault.tiers() {
         damage(&tier.path(recording.id));
     }
-    let found = check(&vault, &recording, Depth::Scrub);
+    let found = check_copies(&vault, &recording, Depth::Scrub);
     assert_eq!(found.len(), 2);
     assert!(found.iter().all(|finding| !finding.repaired));
 }

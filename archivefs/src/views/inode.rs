@@ -2,7 +2,8 @@
 //! again, and no table of them grows with the archive.
 //!
 //! ```text
-//! bits 63–60  what: 0 root, 1 recording, 2 folder by date, 3 folder by number
+//! 1, 2        the kernel's root, and the directory in it that is shown as the root
+//! bits 63–60  what: 1 recording, 2 folder by date, 3 folder by number
 //! recording   bits 59–0 its key
 //! folder      bits 43–24 number id (0: none), 22–9 year (0: none), 8–5 month, 4–0 day
 //! ```
@@ -11,8 +12,11 @@ use super::{Folder, Node, Tree, When};
 use crate::catalogue::{Key, NumberId};
 use crate::day::Day;
 
-/// The root's, which the kernel fixes (`FUSE_ROOT_ID` of linux/fuse.h).
-pub const ROOT_INODE: u64 = 1;
+/// The kernel's root, whose number it fixes (`FUSE_ROOT_ID` of linux/fuse.h). Nobody sees it.
+const KERNEL_ROOT: u64 = 1;
+
+/// What is shown as the root.
+const ROOT: u64 = 2;
 
 const WHAT_SHIFT: u32 = 60;
 const RECORDING: u64 = 1;
@@ -29,7 +33,7 @@ const DAY_BITS: u32 = 5;
 /// The inode number of `node`.
 pub fn inode_of(node: Node) -> u64 {
     match node {
-        Node::Root => ROOT_INODE,
+        Node::Root => ROOT,
         Node::File(key) => RECORDING << WHAT_SHIFT | key.to_i64() as u64,
         Node::Folder(folder) => {
             let what = match folder.tree {
@@ -55,6 +59,7 @@ pub fn inode_of(node: Node) -> u64 {
 /// The node whose inode number is `inode`, if it is the number of any.
 pub fn node_of(inode: u64) -> Option<Node> {
     let node = match inode >> WHAT_SHIFT {
+        0 if inode == KERNEL_ROOT => return Some(Node::Root),
         0 => Node::Root,
         RECORDING => Node::File(Key::from_i64((inode & ((1 << WHAT_SHIFT) - 1)) as i64)?),
         BY_DATE => Node::Folder(folder_of(Tree::ByDate, inode)?),
@@ -136,7 +141,7 @@ mod tests {
 
         #[test]
         fn no_two_nodes_share_a_number(inode: u64) {
-            if let Some(node) = node_of(inode) {
+            if let Some(node) = node_of(inode) && inode != KERNEL_ROOT {
                 prop_assert_eq!(inode_of(node), inode);
             }
         }

@@ -12,7 +12,7 @@
 mod inode;
 mod name;
 
-pub use inode::{ROOT_INODE, inode_of, node_of};
+pub use inode::{inode_of, node_of};
 pub use name::{child_folder, file_name, folder_name, seconds_of_name, top_name};
 
 use crate::catalogue::{Key, NumberId};

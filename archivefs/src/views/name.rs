@@ -111,7 +111,7 @@ mod tests {
     use super::*;
     use crate::call::Layout;
     use crate::catalogue::{Key, NumberId};
-    use crate::store::Sealed;
+    use crate::store::{Sealed, Tier};
     use tsuwaroku_spool::record::{Encoding, EndReason};
     use ulid::Ulid;
 
@@ -138,6 +138,7 @@ mod tests {
                 wav_sha256: [0; 32],
                 stored_bytes: 1,
             },
+            tier: Tier::Primary,
         }
     }
 

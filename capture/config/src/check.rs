@@ -3,8 +3,8 @@
 
 use crate::error::{ConfigError, Fault, line_of};
 use crate::{
-    Archive, Audit, Capture, Card, Channels, Config, Language, Line, PeriodRule, Retention, Roles,
-    Site, Trigger, Tz, file,
+    Archive, Audit, Capture, Card, Channels, Config, Language, Line, Retention, Roles, Site,
+    Trigger, Tz, file,
 };
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -23,15 +23,18 @@ pub(crate) fn check(path: &Path, text: &str, file: file::File) -> Result<Config,
         text,
         list: Vec::new(),
     };
+    let usual = Retention::default();
+    let usual = retention(&file.retention, "retention", &usual, &mut faults);
+    let lines = lines(file.line, &usual, &mut faults);
     let config = Config {
         path: path.to_owned(),
         site: site(file.site, &mut faults),
-        lines: lines(file.line, &mut faults),
+        lines,
         cards: cards(file.card, &mut faults),
         capture: capture(file.capture, &mut faults),
         archive: archive(file.archive, &mut faults),
         audit: audit(file.audit, &mut faults),
-        retention: retention(&file.retention, &mut faults),
+        retention: usual,
         roles: roles(file.roles, &mut faults),
     };
     wiring(&config, &mut faults);
@@ -144,7 +147,7 @@ fn site(site: file::Site, faults: &mut Faults) -> Site {
     }
 }
 
-fn lines(lines: Vec<Spanned<file::Line>>, faults: &mut Faults) -> Vec<Line> {
+fn lines(lines: Vec<Spanned<file::Line>>, usual: &Retention, faults: &mut Faults) -> Vec<Line> {
     if lines.is_empty() {
         faults.add_whole(
             "line",
@@ -177,6 +180,7 @@ fn lines(lines: Vec<Spanned<file::Line>>, faults: &mut Faults) -> Vec<Line> {
                 .reader_group
                 .map(|group| faults.text(group, key("reader_group"))),
             trigger: line.trigger.unwrap_or(Trigger::Level),
+            retention: retention(&line.retention, &key("retention"), usual, faults),
         });
     }
     checked
@@ -357,6 +361,16 @@ fn archive(archive: file::Archive, faults: &mut Faults) -> Archive {
         master_key: archive
             .master_key
             .map(|path| faults.path(Some(path), "archive.master_key", "")),
+        secondary: archive
+            .secondary
+            .map(|path| faults.path(Some(path), "archive.secondary", "")),
+        move_rate: faults.number(
+            archive.move_rate.as_ref(),
+            "archive.move_rate",
+            0,
+            0..=10_000,
+        ),
+        recompress: archive.recompress.unwrap_or(false),
         scrub_days: faults.number(
             archive.scrub_days.as_ref(),
             "archive.scrub_days",
@@ -367,15 +381,28 @@ fn archive(archive: file::Archive, faults: &mut Faults) -> Archive {
     }
 }
 
-fn retention(retention: &file::Retention, faults: &mut Faults) -> Retention {
-    let mut count = |value: &Option<Spanned<u16>>, key: &str, default, range| {
-        faults.number(value.as_ref(), &format!("retention.{key}"), default, range)
+/// What `retention`, a table called `table`, changes of `usual`.
+fn retention(
+    retention: &file::Retention,
+    table: &str,
+    usual: &Retention,
+    faults: &mut Faults,
+) -> Retention {
+    let mut count = |value: &Option<Spanned<u16>>, key: &str, usual, range| {
+        faults.number(value.as_ref(), &format!("{table}.{key}"), usual, range)
     };
+    let [primary, secondary] = [&retention.primary_months, &retention.secondary_months];
+    let external = &retention.external_years;
     Retention {
-        rule: retention.rule.unwrap_or(PeriodRule::CivilCode),
-        primary_months: count(&retention.primary_months, "primary_months", 6, 1..=120),
-        secondary_months: count(&retention.secondary_months, "secondary_months", 6, 0..=120),
-        external_years: count(&retention.external_years, "external_years", 5, 1..=100),
+        rule: retention.rule.unwrap_or(usual.rule),
+        primary_months: count(primary, "primary_months", usual.primary_months, 1..=120),
+        secondary_months: count(
+            secondary,
+            "secondary_months",
+            usual.secondary_months,
+            0..=120,
+        ),
+        external_years: count(external, "external_years", usual.external_years, 1..=100),
     }
 }
 

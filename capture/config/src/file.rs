@@ -46,6 +46,8 @@ pub(crate) struct Line {
     pub channels: Option<Spanned<Apart>>,
     pub reader_group: Option<Spanned<String>>,
     pub trigger: Option<Trigger>,
+    #[serde(default)]
+    pub retention: Retention,
 }
 
 #[derive(Debug, Deserialize)]
@@ -87,6 +89,9 @@ pub(crate) struct Archive {
     pub mount: Option<Spanned<PathBuf>>,
     pub socket: Option<Spanned<PathBuf>>,
     pub master_key: Option<Spanned<PathBuf>>,
+    pub secondary: Option<Spanned<PathBuf>>,
+    pub move_rate: Option<Spanned<u32>>,
+    pub recompress: Option<bool>,
     pub scrub_days: Option<Spanned<u16>>,
     pub names: Option<Language>,
 }

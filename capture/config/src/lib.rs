@@ -73,6 +73,8 @@ pub struct Line {
     pub reader_group: Option<String>,
     /// What starts and ends a recording.
     pub trigger: Trigger,
+    /// How long its recordings are kept. Default: as all are, [`Config::retention`].
+    pub retention: Retention,
 }
 
 /// The channels of a card that carry one line, counted from 1 as on the connector.
@@ -190,6 +192,13 @@ pub struct Archive {
     /// The file of the master key. Default: the systemd credential `tsuwaroku-master-key` where
     /// there is one, else `/etc/tsuwaroku/master.key`.
     pub master_key: Option<PathBuf>,
+    /// The secondary tier (R6.2). Default none: recordings stay in the primary one for both periods.
+    pub secondary: Option<PathBuf>,
+    /// How fast recordings are moved to the secondary tier at most, MB/s; 0, the default, for as fast
+    /// as it goes.
+    pub move_rate: u32,
+    /// Whether a recording is compressed anew, slower and smaller, when it is moved. Default false.
+    pub recompress: bool,
     /// Days within which every object is read once in the background; 0 turns it off. Default 30.
     pub scrub_days: u16,
     /// Language of the names of the top directories. Default English.
@@ -229,6 +238,18 @@ pub struct Retention {
     pub secondary_months: u16,
     /// Years on an external medium. Default 5.
     pub external_years: u16,
+}
+
+impl Default for Retention {
+    /// What the office's rules say (R6.1, R6.2, R6.5).
+    fn default() -> Self {
+        Self {
+            rule: PeriodRule::CivilCode,
+            primary_months: 6,
+            secondary_months: 6,
+            external_years: 5,
+        }
+    }
 }
 
 /// From which day a period is counted.

@@ -29,7 +29,7 @@ const DAY_MS: u64 = 86_400_000;
 /// Nine hours.
 const OPEN_MS: u64 = 32_400_000;
 /// 2021-01-01 09:00 in Tokyo.
-const FIRST_MS: u64 = 1_609_459_200_000;
+pub(super) const FIRST_MS: u64 = 1_609_459_200_000;
 /// Numbers that call the office.
 const CALLERS: u64 = 1_000_000;
 
@@ -77,7 +77,7 @@ pub fn measure(extent: Extent) -> io::Result<bool> {
     Ok(table::print(&title, "value", &rows))
 }
 
-fn fill(path: &Path, rows: u64) -> io::Result<Catalogue> {
+pub(super) fn fill(path: &Path, rows: u64) -> io::Result<Catalogue> {
     let birth = birth();
     Catalogue::init(path, birth).map_err(io::Error::other)?;
     let catalogue = Catalogue::open(path, signers()?).map_err(io::Error::other)?;
@@ -89,12 +89,12 @@ fn fill(path: &Path, rows: u64) -> io::Result<Catalogue> {
 }
 
 /// A key for the log of a benchmark.
-fn signers() -> io::Result<Vec<Signer>> {
+pub(super) fn signers() -> io::Result<Vec<Signer>> {
     let signer = Signer::new("tsuwaroku/bench", [1; 32]).map_err(io::Error::other)?;
     Ok(vec![signer])
 }
 
-fn birth() -> Birth {
+pub(super) fn birth() -> Birth {
     let time_zone = "Asia/Tokyo".parse().expect("there is a Tokyo");
     Birth {
         archive: Ulid::from_parts(1, 1),
@@ -103,7 +103,7 @@ fn birth() -> Birth {
 }
 
 /// The `n`th call of the office.
-fn call(n: u64) -> Call {
+pub(super) fn call(n: u64) -> Call {
     let dice = scramble(n);
     let (day, of_day) = (n / CALLS_A_DAY, n % CALLS_A_DAY);
     let within = of_day * OPEN_MS / CALLS_A_DAY + dice % 5000;

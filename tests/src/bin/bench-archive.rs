@@ -4,7 +4,7 @@
 use clap::{Parser, ValueEnum};
 use std::io;
 use std::process::ExitCode;
-use tsuwaroku_tests::bench::{catalogue, codec, ingest};
+use tsuwaroku_tests::bench::{catalogue, codec, ingest, life};
 
 /// Measures the archive against its targets; as root, with the packages that tests/setup installs.
 #[derive(Parser)]
@@ -24,6 +24,12 @@ struct Arguments {
     /// Objects that the catalogue is compared with
     #[arg(long, default_value_t = 200_000)]
     objects: u64,
+    /// Recordings that a sweep is planned for
+    #[arg(long, default_value_t = 1_000_000)]
+    due: u64,
+    /// Recordings that are moved
+    #[arg(long, default_value_t = 10_000)]
+    moves: u64,
 }
 
 /// What can be measured by itself.
@@ -35,6 +41,8 @@ enum Figures {
     Ingest,
     /// Queries, size, comparison with the store
     Catalogue,
+    /// The plan of a sweep, moves, erasures
+    Life,
 }
 
 fn main() -> ExitCode {
@@ -60,6 +68,8 @@ fn measure(arguments: &Arguments) -> io::Result<bool> {
         calls,
         rows,
         objects,
+        due,
+        moves,
         ..
     } = arguments;
     let wanted = |figures| arguments.only.is_empty() || arguments.only.contains(&figures);
@@ -76,6 +86,9 @@ fn measure(arguments: &Arguments) -> io::Result<bool> {
             objects,
             runs,
         })?;
+    }
+    if wanted(Figures::Life) {
+        held &= life::measure(life::Extent { rows: due, moves })?;
     }
     Ok(held)
 }

@@ -12,10 +12,12 @@
 //! | manager | device manager | none |
 //! | stranger | none | all (a reader without a role) |
 
+use super::World;
 use nix::unistd::{Gid, Uid, setfsgid, setfsuid, setgroups};
 use std::ffi::OsStr;
 use std::fmt::Write as _;
-use std::process::Command;
+use std::io;
+use std::process::{Command, Output};
 use std::sync::Once;
 
 /// An account.
@@ -101,6 +103,29 @@ impl Person {
         self.lower(&mut command);
         command.arg(program);
         command
+    }
+
+    /// `tsuwaroku` with `arguments`, run by this person in `world`, in English.
+    ///
+    /// # Errors
+    /// It cannot be run.
+    pub fn tsuwaroku(&self, world: &World, arguments: &[&str]) -> io::Result<Output> {
+        // A copy where everybody may run it, made by a process of its own: a program that this one has
+        // written to may be busy when it is run.
+        let program = world.path().join("tsuwaroku");
+        if !program.exists() {
+            let built = world.command("tsuwaroku");
+            let copied = Command::new("cp")
+                .arg(built.get_program())
+                .arg(&program)
+                .status()?;
+            if !copied.success() {
+                return Err(io::Error::other("the program cannot be copied"));
+            }
+        }
+        let mut command = self.command(&program);
+        command.env("TSUWAROKU_CONFIG", world.config());
+        command.env("LC_ALL", "C").args(arguments).output()
     }
 
     /// The arguments of setpriv(1) that make its program this person's.

@@ -146,6 +146,9 @@ fn japanese(event: Event) -> &'static str {
         Event::LogVerified => "記録簿の検証",
         Event::CheckpointFailed => "外部記録の失敗",
         Event::Keys => "鍵",
+        Event::BackedUp => "バックアップ",
+        Event::Restored => "復元",
+        Event::Rebuilt => "目録の再構築",
     }
 }
 

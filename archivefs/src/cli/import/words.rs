@@ -13,6 +13,8 @@ use std::path::Path;
 #[derive(Default)]
 struct Counts {
     imported: usize,
+    over: usize,
+    erased: usize,
     would_import: usize,
     already: usize,
     waiting: usize,
@@ -25,6 +27,8 @@ impl Counts {
         for outcome in outcomes.values() {
             *match outcome {
                 Outcome::Imported(_) => &mut counts.imported,
+                Outcome::Over(_) => &mut counts.over,
+                Outcome::Erased(_) => &mut counts.erased,
                 Outcome::WouldImport(_) => &mut counts.would_import,
                 Outcome::Already(_) => &mut counts.already,
                 Outcome::Waiting(_) => &mut counts.waiting,
@@ -40,6 +44,8 @@ impl Counts {
             (self.imported, !tried, "imported", "取込済み"),
             (self.would_import, tried, "would be imported", "取込予定"),
             (self.already, false, "already there", "取込不要（保管済み）"),
+            (self.over, false, "past their last day", "保存期間経過"),
+            (self.erased, false, "erased before", "取込不可（消去済み）"),
             (self.waiting, false, "waiting for the daemon", "取込待ち"),
             (self.refused, false, "REFUSED", "取込不可"),
         ];
@@ -79,6 +85,14 @@ fn line(path: &Path, outcome: &Outcome, zone: Tz, speech: Speech) -> String {
         }
         Outcome::Imported(plan) => (speech.say("imported", "取込済み"), plan),
         Outcome::WouldImport(plan) => (speech.say("would be imported", "取込予定"), plan),
+        Outcome::Over(plan) => {
+            let english = "imported, past its last day (erased at the next sweep unless held)";
+            (
+                speech.say(english, "取込済み・保存期間経過（次の定期処理で消去）"),
+                plan,
+            )
+        }
+        Outcome::Erased(plan) => (speech.say("was erased", "消去済み"), plan),
         Outcome::Already(plan) => (speech.say("already there", "保管済み"), plan),
         Outcome::Waiting(plan) => (speech.say("waits for the daemon", "取込待ち"), plan),
     };
@@ -175,6 +189,8 @@ pub fn json(outcomes: &Outcomes) -> Value {
         "imported": counts.imported,
         "would_import": counts.would_import,
         "already": counts.already,
+        "over": counts.over,
+        "erased": counts.erased,
         "waiting": counts.waiting,
         "refused": counts.refused,
     })
@@ -189,6 +205,8 @@ fn file(path: &Path, outcome: &Outcome) -> Value {
         Outcome::Imported(plan) => ("imported", plan),
         Outcome::WouldImport(plan) => ("would-import", plan),
         Outcome::Already(plan) => ("already", plan),
+        Outcome::Over(plan) => ("over", plan),
+        Outcome::Erased(plan) => ("erased", plan),
         Outcome::Waiting(plan) => ("waiting", plan),
     };
     json!({

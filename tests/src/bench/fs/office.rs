@@ -171,7 +171,7 @@ fn configuration(world: &World) -> String {
     let mut text = format!(
         "[site]\nname = \"bench\"\n\n[capture]\nspool = \"{}\"\n\n[archive]\nroot = \"{}\"\n\
          mount = \"{}\"\nsocket = \"{}\"\nmaster_key = \"{}\"\nscrub_days = 0\n\n\
-         [[card]]\npcm = \"none\"\nchannels = {NUMBERS}\n",
+         [audit]\nlistings = false\n\n[retention]\nprimary_months = 120\n\n[[card]]\npcm = \"none\"\nchannels = {NUMBERS}\n",
         world.spool().display(),
         world.root().display(),
         world.mount().display(),
