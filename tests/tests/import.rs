@@ -11,6 +11,7 @@ use std::time::Duration;
 use tsuwaroku_spool::{Encoding, Start, Writer};
 use tsuwaroku_tests::harness::accounts::as_reader;
 use tsuwaroku_tests::harness::{Daemon, World, files, wait_for};
+use tsuwaroku_tests::logged;
 use tsuwaroku_tests::office::LINES;
 use tsuwaroku_tests::wav::Wav;
 
@@ -331,6 +332,11 @@ fn a_dry_run_reads_everything_and_changes_nothing() {
     let file = broadcast(&noise(2000));
     office.write("good.wav", &file);
     office.write("cut.wav", &file[..file.len() - 1000]);
+    // The sweep at start renews the keys, whose files come and go meanwhile.
+    let catalogue = logged::catalogue(&office.world.root());
+    wait_for("the keys to be renewed", LIMIT, || {
+        (!logged::of_event(&catalogue, "keys").is_empty()).then_some(())
+    });
     let before = files(&office.world.root());
     let told = office.told(1, &["--dry-run"]);
     assert_eq!(outcome(&told, "good.wav")["outcome"], "would-import");
