@@ -9,6 +9,7 @@
 //! * [`harness`]: a temporary installation with the real daemons in it.
 //! * [`served`]: an archive with the real daemon on it; [`logged`]: its audit log as it lies there.
 //! * [`keeper`]: an archive whose daemon has an account of its own.
+//! * [`disk`]: disks of a test's own.
 //! * [`model`]: what the mount must show, computed from the calls alone.
 //! * [`bench`]: what the benchmark of the archive is made of.
 //! * [`bursts`]: audio in which every position can be recognised, for the kernel rig.
@@ -24,6 +25,7 @@ pub mod bench;
 pub mod bursts;
 pub mod calls;
 pub mod card;
+pub mod disk;
 pub mod feed;
 pub mod harness;
 pub mod keeper;

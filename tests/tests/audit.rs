@@ -9,12 +9,12 @@ mod store;
 use rusqlite::Connection;
 use serde_json::Value;
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, Ordering};
 use tsuwaroku_tests::calls::MadeCall;
-use tsuwaroku_tests::harness::accounts::{OFFICER, Person, SATO, as_reader};
+use tsuwaroku_tests::disk::Tmpfs;
+use tsuwaroku_tests::harness::accounts::{OFFICER, SATO, as_reader, run};
 use tsuwaroku_tests::harness::{World, wait_for};
 use tsuwaroku_tests::logged::{self, Tally, surplus};
 use tsuwaroku_tests::model::mounted;
@@ -45,70 +45,8 @@ fn catalogue(world: &World) -> PathBuf {
     logged::catalogue(&world.root())
 }
 
-/// The command run by somebody, from a copy where everybody may run it.
-fn as_person(world: &World, person: Option<Person>, arguments: &[&str]) -> Output {
-    let program = world.path().join("tsuwaroku");
-    if !program.exists() {
-        // By another process: a file that this one has open for writing, a child forked meanwhile by
-        // another test would hold open too, and it could not be run.
-        let built = world.command("tsuwaroku");
-        let copied = Command::new("cp")
-            .arg(built.get_program())
-            .arg(&program)
-            .status();
-        assert!(copied.unwrap().success());
-    }
-    let mut command = match person {
-        Some(person) => person.command(&program),
-        None => Command::new(&program),
-    };
-    command
-        .env("TSUWAROKU_CONFIG", world.config())
-        .env("LC_ALL", "C");
-    command.args(arguments).output().unwrap()
-}
-
 fn json(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
-}
-
-/// A small disk in memory.
-struct Tmpfs(PathBuf);
-
-impl Tmpfs {
-    fn mount(at: &Path, size: &str) -> Self {
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
-            .arg(at)
-            .status();
-        assert!(
-            mounted.unwrap().success(),
-            "tests of the mount are run by root"
-        );
-        Self(at.to_owned())
-    }
-
-    /// Leaves no byte free.
-    fn fill(&self) -> PathBuf {
-        let path = self.0.join("ballast");
-        let mut file = File::create(&path).unwrap();
-        for chunk in [1 << 16, 1] {
-            let bytes = vec![1; chunk];
-            let full = loop {
-                if let Err(error) = file.write_all(&bytes) {
-                    break error;
-                }
-            };
-            assert_eq!(full.kind(), ErrorKind::StorageFull);
-        }
-        path
-    }
-}
-
-impl Drop for Tmpfs {
-    fn drop(&mut self) {
-        let _ = nix::mount::umount2(&self.0, nix::mount::MntFlags::MNT_DETACH);
-    }
 }
 
 /// R3.2: what cannot be logged does not take place, and nothing else suffers: listings, the spool, and,
@@ -261,12 +199,12 @@ fn the_log_is_for_the_officer() {
         &id,
         "--json",
     ];
-    let listed = json(&as_person(world, Some(OFFICER), &list));
+    let listed = json(&run(world, Some(OFFICER), &list).unwrap());
     let listed = listed.as_array().unwrap();
     assert_eq!(listed.len(), 1, "{listed:?}");
     assert_eq!(listed[0]["actor"]["name"], SATO.name);
     assert_eq!(listed[0]["result"], "done");
-    let table = as_person(world, Some(OFFICER), &["audit", "list"]);
+    let table = run(world, Some(OFFICER), &["audit", "list"]).unwrap();
     let table = String::from_utf8(table.stdout).unwrap();
     assert!(
         table.contains("sato") && table.contains("log-read"),
@@ -279,7 +217,7 @@ fn the_log_is_for_the_officer() {
         ["audit", "checkpoint"],
         ["audit", "rotate"],
     ] {
-        let refused = as_person(world, Some(SATO), &arguments);
+        let refused = run(world, Some(SATO), &arguments).unwrap();
         assert_eq!(
             refused.status.code(),
             Some(NOT_ALLOWED),
@@ -287,29 +225,27 @@ fn the_log_is_for_the_officer() {
         );
         assert!(refused.stdout.is_empty(), "{refused:?}");
     }
-    let before = json(&as_person(
-        world,
-        Some(OFFICER),
-        &["audit", "checkpoint", "--json"],
-    ));
+    let before = json(&run(world, Some(OFFICER), &["audit", "checkpoint", "--json"]).unwrap());
     let old_key = before["key"].as_str().unwrap();
     for person in [Some(OFFICER), None] {
-        let verified = as_person(
+        let verified = run(
             world,
             person,
             &["audit", "verify", "--key", old_key, "--json"],
-        );
+        )
+        .unwrap();
         assert_eq!(verified.status.code(), Some(0), "{verified:?}");
         assert_eq!(json(&verified)["findings"], serde_json::json!([]));
     }
-    let rotated = as_person(world, None, &["audit", "rotate", "--json"]);
+    let rotated = run(world, None, &["audit", "rotate", "--json"]).unwrap();
     let new_key = json(&rotated)["key"].as_str().unwrap().to_owned();
     assert_ne!(new_key, old_key);
-    let verified = as_person(
+    let verified = run(
         world,
         Some(OFFICER),
         &["audit", "verify", "--key", old_key, "--json"],
-    );
+    )
+    .unwrap();
     assert_eq!(
         json(&verified)["verified"]["key"],
         new_key.as_str(),
@@ -479,7 +415,7 @@ fn an_outside_place_gets_what_it_missed() {
     let outside = away.path().join("stick/checkpoints");
     let mut archive = with_outside(&outside);
     let world = &archive.world;
-    let checkpoint = || as_person(world, Some(OFFICER), &["audit", "checkpoint", "--json"]);
+    let checkpoint = || run(world, Some(OFFICER), &["audit", "checkpoint", "--json"]).unwrap();
     let first = json(&checkpoint());
     let status = world.tsuwaroku(&["status", "--json"]).unwrap();
     assert_eq!(status.status.code(), Some(ATTENTION), "{status:?}");

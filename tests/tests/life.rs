@@ -10,10 +10,9 @@ use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 use tsuwaroku_tests::calls::MadeCall;
 use tsuwaroku_tests::harness::accounts::{
-    CHIEF, KATO, MANAGER, MORI, OFFICER, Person, SATO, STRANGER, as_reader,
+    CHIEF, KATO, MANAGER, MORI, OFFICER, Person, SATO, STRANGER, as_reader, run,
 };
 use tsuwaroku_tests::harness::{World, files, wait_for};
 use tsuwaroku_tests::logged;
@@ -25,31 +24,10 @@ const DONE: i32 = 0;
 const ATTENTION: i32 = 1;
 const NOT_ALLOWED: i32 = 77;
 
-/// The command run by somebody, from a copy where everybody may run it.
-fn run(world: &World, person: Option<Person>, arguments: &[&str]) -> Output {
-    let program = world.path().join("tsuwaroku");
-    if !program.exists() {
-        let built = world.command("tsuwaroku");
-        let copied = Command::new("cp")
-            .arg(built.get_program())
-            .arg(&program)
-            .status();
-        assert!(copied.unwrap().success());
-    }
-    let mut command = match person {
-        Some(person) => person.command(&program),
-        None => Command::new(&program),
-    };
-    command
-        .env("TSUWAROKU_CONFIG", world.config())
-        .env("LC_ALL", "C");
-    command.args(arguments).output().unwrap()
-}
-
 /// What `person` is told on standard output and error; the command must end with `status`.
 #[track_caller]
 fn told(world: &World, person: Person, status: i32, arguments: &[&str]) -> String {
-    let output = run(world, Some(person), arguments);
+    let output = run(world, Some(person), arguments).unwrap();
     assert_eq!(
         output.status.code(),
         Some(status),
@@ -324,7 +302,7 @@ fn who_has_no_say_is_refused_and_logged() {
         (None, &["approve", "P1"]),
     ];
     for (person, arguments) in cases {
-        let output = run(world, person, arguments);
+        let output = run(world, person, arguments).unwrap();
         assert_eq!(
             output.status.code(),
             Some(NOT_ALLOWED),
@@ -448,7 +426,7 @@ fn former_files(world: &World, days: &[NaiveDate]) -> Vec<String> {
 #[track_caller]
 fn imported(world: &World, words: &[String]) -> [u64; 4] {
     let words: Vec<_> = words.iter().map(String::as_str).collect();
-    let told = run(world, None, &words);
+    let told = run(world, None, &words).unwrap();
     assert!(told.status.success(), "{told:?}");
     let told: Value = serde_json::from_slice(&told.stdout).unwrap();
     ["imported", "over", "already", "erased"].map(|name| told[name].as_u64().unwrap())

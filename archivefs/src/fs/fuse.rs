@@ -76,26 +76,20 @@ impl Served {
 pub struct Announcer(Notifier);
 
 impl Announcer {
-    /// The listing of `folder` is another one, and it may be there no more.
-    pub fn listing_changed(&self, folder: Node) {
-        self.forget(folder, 0);
+    /// Of `node` the kernel keeps nothing: neither what a directory lists, nor a byte of a file. Waits for
+    /// reads of it that are under way.
+    pub fn forget(&self, node: Node) {
+        self.tell(node, 0);
     }
 
-    /// The recording `file` is there no more. What of its content the kernel has, it may keep: it asks
-    /// before it opens the file.
-    pub fn file_gone(&self, file: Node) {
-        self.forget(file, -1);
+    /// `file` is there no more. What of its content the kernel has, it may keep: it asks before it opens it.
+    pub fn gone(&self, file: Node) {
+        self.tell(file, -1);
     }
 
-    /// The recording `file` was erased: the kernel keeps no byte of it. Waits for reads of it that are
-    /// under way.
-    pub fn content_gone(&self, file: Node) {
-        self.forget(file, 0);
-    }
-
-    /// Has the kernel forget the attributes of `node`, and its content from byte `from` on; none of it if
-    /// that is negative (`fuse_notify_inval_inode_out` of linux/fuse.h).
-    fn forget(&self, node: Node, from: i64) {
+    /// Attributes are out of date, and content from byte `from` on; none of it if that is negative
+    /// (`fuse_notify_inval_inode_out` of linux/fuse.h).
+    fn tell(&self, node: Node, from: i64) {
         match self.0.inval_inode(INodeNo(inode_of(node)), from, 0) {
             // What the kernel does not know needs no announcement.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -133,10 +127,6 @@ fn stat(uid: u32, attributes: &Attributes) -> FileAttr {
 }
 
 impl Adapter {
-    fn stat(&self, attributes: &Attributes) -> FileAttr {
-        stat(self.gate.fs().uid(), attributes)
-    }
-
     /// Refuses to change `inode`, or `name` in it.
     fn refuse(&self, request: &Request, what: &str, inode: INodeNo, name: Option<&OsStr>) -> Errno {
         let refused = self.gate.refuse(caller(request), what, inode.0, name);
@@ -202,14 +192,15 @@ impl Filesystem for Adapter {
             node(parent).and_then(|parent| fs.look_up(parent, name?))
         };
         match found {
-            Ok(found) => reply.entry(&LIFETIME, &self.stat(&found), Generation(0)),
+            Ok(found) => reply.entry(&LIFETIME, &stat(fs.uid(), &found), Generation(0)),
             Err(error) => reply.error(errno(&error, "lookup")),
         }
     }
 
     fn getattr(&self, _: &Request, inode: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
-        match node(inode).and_then(|node| self.gate.fs().attributes(node)) {
-            Ok(found) => reply.attr(&LIFETIME, &self.stat(&found)),
+        let fs = self.gate.fs();
+        match node(inode).and_then(|node| fs.attributes(node)) {
+            Ok(found) => reply.attr(&LIFETIME, &stat(fs.uid(), &found)),
             Err(error) => reply.error(errno(&error, "stat")),
         }
     }
@@ -218,16 +209,16 @@ impl Filesystem for Adapter {
         if flags.acc_mode() != OpenAccMode::O_RDONLY || flags.0 & OFlag::O_TRUNC.bits() != 0 {
             return reply.error(self.refuse(request, "open for writing", inode, None));
         }
-        let caller = caller(request);
-        self.gate.open(caller, inode.0, |opened| match opened {
-            // The content of a recording never changes, so the page cache stays good; and there is
-            // nothing to flush.
-            Ok(handle) => reply.opened(
-                FileHandle(handle),
-                FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_NOFLUSH,
-            ),
-            Err(error) => reply.error(errno(&error, "open")),
-        });
+        self.gate
+            .open(caller(request), inode.0, |opened| match opened {
+                // The content of a recording never changes, so the page cache stays good; and there is
+                // nothing to flush.
+                Ok(handle) => reply.opened(
+                    FileHandle(handle),
+                    FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_NOFLUSH,
+                ),
+                Err(error) => reply.error(errno(&error, "open")),
+            });
     }
 
     fn read(
@@ -267,9 +258,8 @@ impl Filesystem for Adapter {
             // The kernel remembers that, and opens directories by itself from now on.
             return reply.error(Errno::ENOSYS);
         }
-        let caller = caller(request);
         self.gate
-            .open_folder(caller, inode.0, |opened| match opened {
+            .open_folder(caller(request), inode.0, |opened| match opened {
                 // The kernel may keep the listing: it is told when a recording comes in.
                 Ok(()) => reply.opened(
                     FileHandle(0),
@@ -279,27 +269,19 @@ impl Filesystem for Adapter {
             });
     }
 
-    fn readdir(
-        &self,
-        request: &Request,
-        inode: INodeNo,
-        _: FileHandle,
-        after: u64,
-        mut reply: ReplyDirectory,
-    ) {
+    fn readdir(&self, by: &Request, at: INodeNo, _: FileHandle, after: u64, reply: ReplyDirectory) {
+        let mut reply = reply;
         let list = move |rest: Result<Rest, FsError>| match rest {
             Ok(rest) => {
-                for (place, entry) in rest.iter() {
+                let _full = rest.iter().any(|(place, entry)| {
                     let node = entry.attributes.node;
-                    if reply.add(INodeNo(inode_of(node)), place, kind(node), &entry.name) {
-                        break;
-                    }
-                }
+                    reply.add(INodeNo(inode_of(node)), place, kind(node), &entry.name)
+                });
                 reply.ok();
             }
             Err(error) => reply.error(errno(&error, "readdir")),
         };
-        self.gate.list(caller(request), inode.0, after, list);
+        self.gate.list(caller(by), at.0, after, list);
     }
 
     fn readdirplus(
@@ -313,13 +295,10 @@ impl Filesystem for Adapter {
         let uid = self.gate.fs().uid();
         let list = move |rest: Result<Rest, FsError>| match rest {
             Ok(rest) => {
-                for (place, entry) in rest.iter() {
-                    let stat = stat(uid, &entry.attributes);
-                    let (name, none) = (&entry.name, Generation(0));
-                    if reply.add(stat.ino, place, name, &LIFETIME, &stat, none) {
-                        break;
-                    }
-                }
+                let _full = rest.iter().any(|(place, entry)| {
+                    let (stat, none) = (stat(uid, &entry.attributes), Generation(0));
+                    reply.add(stat.ino, place, &entry.name, &LIFETIME, &stat, none)
+                });
                 reply.ok();
             }
             Err(error) => reply.error(errno(&error, "readdir")),
@@ -339,11 +318,8 @@ impl Filesystem for Adapter {
     }
 
     fn getxattr(&self, _: &Request, inode: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
-        let value = node(inode).and_then(|node| {
-            self.gate
-                .fs()
-                .xattr(node, name.to_str().ok_or(FsError::NoAttribute)?)
-        });
+        let name = name.to_str().ok_or(FsError::NoAttribute);
+        let value = node(inode).and_then(|node| self.gate.fs().xattr(node, name?));
         match value {
             Ok(value) => reply_bytes(reply, size, &value),
             Err(error) => reply.error(errno(&error, "getxattr")),
@@ -386,82 +362,67 @@ impl Filesystem for Adapter {
 
     fn mknod(
         &self,
-        request: &Request,
-        parent: INodeNo,
+        by: &Request,
+        at: INodeNo,
         name: &OsStr,
         _: u32,
         _: u32,
         _: u32,
         reply: ReplyEntry,
     ) {
-        reply.error(self.refuse(request, "mknod", parent, Some(name)));
+        reply.error(self.refuse(by, "mknod", at, Some(name)));
     }
 
-    fn mkdir(
-        &self,
-        request: &Request,
-        parent: INodeNo,
-        name: &OsStr,
-        _: u32,
-        _: u32,
-        reply: ReplyEntry,
-    ) {
-        reply.error(self.refuse(request, "mkdir", parent, Some(name)));
+    fn mkdir(&self, by: &Request, at: INodeNo, name: &OsStr, _: u32, _: u32, reply: ReplyEntry) {
+        reply.error(self.refuse(by, "mkdir", at, Some(name)));
     }
 
-    fn unlink(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        reply.error(self.refuse(request, "unlink", parent, Some(name)));
+    fn unlink(&self, by: &Request, at: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        reply.error(self.refuse(by, "unlink", at, Some(name)));
     }
 
-    fn rmdir(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        reply.error(self.refuse(request, "rmdir", parent, Some(name)));
+    fn rmdir(&self, by: &Request, at: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        reply.error(self.refuse(by, "rmdir", at, Some(name)));
     }
 
-    fn symlink(
-        &self,
-        request: &Request,
-        parent: INodeNo,
-        name: &OsStr,
-        _: &Path,
-        reply: ReplyEntry,
-    ) {
-        reply.error(self.refuse(request, "symlink", parent, Some(name)));
+    fn symlink(&self, by: &Request, at: INodeNo, name: &OsStr, _: &Path, reply: ReplyEntry) {
+        reply.error(self.refuse(by, "symlink", at, Some(name)));
     }
 
     fn rename(
         &self,
-        request: &Request,
-        parent: INodeNo,
+        by: &Request,
+        at: INodeNo,
         name: &OsStr,
         _: INodeNo,
         _: &OsStr,
         _: RenameFlags,
         reply: ReplyEmpty,
     ) {
-        reply.error(self.refuse(request, "rename", parent, Some(name)));
+        reply.error(self.refuse(by, "rename", at, Some(name)));
     }
 
-    fn link(&self, request: &Request, inode: INodeNo, _: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        reply.error(self.refuse(request, "link", inode, Some(name)));
+    fn link(&self, by: &Request, inode: INodeNo, _: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        reply.error(self.refuse(by, "link", inode, Some(name)));
     }
 
     fn create(
         &self,
-        request: &Request,
-        parent: INodeNo,
+        by: &Request,
+        at: INodeNo,
         name: &OsStr,
         _: u32,
         _: u32,
         _: i32,
         reply: ReplyCreate,
     ) {
-        reply.error(self.refuse(request, "create", parent, Some(name)));
+        reply.error(self.refuse(by, "create", at, Some(name)));
     }
 
     fn write(
         &self,
-        request: &Request,
-        inode: INodeNo,
+        by: &Request,
+        at: INodeNo,
         _: FileHandle,
         _: u64,
         _: &[u8],
@@ -470,43 +431,43 @@ impl Filesystem for Adapter {
         _: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        reply.error(self.refuse(request, "write", inode, None));
+        reply.error(self.refuse(by, "write", at, None));
     }
 
     fn fallocate(
         &self,
-        request: &Request,
-        inode: INodeNo,
+        by: &Request,
+        at: INodeNo,
         _: FileHandle,
         _: u64,
         _: u64,
         _: i32,
         reply: ReplyEmpty,
     ) {
-        reply.error(self.refuse(request, "fallocate", inode, None));
+        reply.error(self.refuse(by, "fallocate", at, None));
     }
 
     fn setxattr(
         &self,
-        request: &Request,
-        inode: INodeNo,
+        by: &Request,
+        at: INodeNo,
         name: &OsStr,
         _: &[u8],
         _: i32,
         _: u32,
         reply: ReplyEmpty,
     ) {
-        reply.error(self.refuse(request, "setxattr", inode, Some(name)));
+        reply.error(self.refuse(by, "setxattr", at, Some(name)));
     }
 
-    fn removexattr(&self, request: &Request, inode: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        reply.error(self.refuse(request, "removexattr", inode, Some(name)));
+    fn removexattr(&self, by: &Request, at: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        reply.error(self.refuse(by, "removexattr", at, Some(name)));
     }
 
     fn ioctl(
         &self,
-        request: &Request,
-        inode: INodeNo,
+        by: &Request,
+        at: INodeNo,
         _: FileHandle,
         _: IoctlFlags,
         command: u32,
@@ -515,7 +476,7 @@ impl Filesystem for Adapter {
         reply: ReplyIoctl,
     ) {
         match Ioctl::of(command) {
-            Ioctl::Sets => reply.error(self.refuse(request, "ioctl", inode, None)),
+            Ioctl::Sets => reply.error(self.refuse(by, "ioctl", at, None)),
             Ioctl::Gets(bytes) => reply.ioctl(0, &vec![0; bytes]),
             Ioctl::Other => reply.error(Errno::ENOTTY),
         }

@@ -47,7 +47,7 @@ impl Caches for Forgetter {
         let (done, finished) = channel();
         let (announcer, file) = (served.announcer.clone(), Node::File(erased.key));
         let tell = move || {
-            announcer.content_gone(file);
+            announcer.forget(file);
             let _ = done.send(());
         };
         let told = std::thread::Builder::new()

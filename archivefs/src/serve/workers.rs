@@ -234,17 +234,15 @@ fn start_announcing(
             if let Ok(news) = news.recv_timeout(REST_OF_NEWS) {
                 gate.count_news();
                 for folder in folders_over(news.number, news.day) {
-                    announcer.listing_changed(Node::Folder(folder));
+                    announcer.forget(Node::Folder(folder));
                 }
                 match gate.fs().hidden(news.number, news.day) {
-                    Ok(hidden) => hidden
-                        .into_iter()
-                        .for_each(|file| announcer.file_gone(file)),
+                    Ok(hidden) => hidden.into_iter().for_each(|file| announcer.gone(file)),
                     Err(error) => log::error!("what is past its last day: {error}"),
                 }
             }
             for node in gate.stale_listings() {
-                announcer.listing_changed(node);
+                announcer.forget(node);
             }
             refusals.sweep();
         }

@@ -139,6 +139,18 @@ impl Person {
     }
 }
 
+/// `tsuwaroku` with `arguments`, run in `world` by somebody; by root if nobody is named. In English.
+///
+/// # Errors
+/// It cannot be run.
+pub fn run(world: &World, person: Option<Person>, arguments: &[&str]) -> io::Result<Output> {
+    if let Some(person) = person {
+        return person.tsuwaroku(world, arguments);
+    }
+    let mut command = world.command("tsuwaroku");
+    command.env("LC_ALL", "C").args(arguments).output()
+}
+
 /// Gives the thread its own rights back.
 struct Back(Uid, Gid);
 
