@@ -53,6 +53,9 @@ impl Scrub {
             )?;
             let Some(last) = page.last() else { break };
             for recording in &page {
+                if self.vault.is_away(recording.tier, recording.id) {
+                    continue;
+                }
                 // What was found wrong may have been wrong in what it decodes to.
                 let open = self.findings.is_open(&self.vault, recording.id);
                 let depth = if open { Depth::Verify } else { Depth::Scrub };

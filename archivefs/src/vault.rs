@@ -96,6 +96,12 @@ impl Vault {
         self.open(id)
     }
 
+    /// Whether nothing can be said of the recording `id`: it rests in `tier`, which is not there, and no
+    /// other tier has a copy.
+    pub fn is_away(&self, tier: Tier, id: Ulid) -> bool {
+        self.tier(tier).is_none() && !self.tiers.iter().any(|there| there.path(id).exists())
+    }
+
     /// Destroys key and objects of the recording `id`, which was erased.
     pub fn destroy(&self, id: Ulid) -> Result<(), VaultError> {
         self.keys.destroy(id)?;

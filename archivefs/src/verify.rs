@@ -69,6 +69,8 @@ pub enum Depth {
 pub struct Progress {
     /// Recordings looked at.
     pub checked: u64,
+    /// Recordings that nothing can be said of: their tier is not there.
+    pub away: u64,
     /// Recordings to look at.
     pub total: u64,
     /// Bytes of WAV files compared.
@@ -165,9 +167,18 @@ impl Run<'_> {
 
     /// Answers whether to go on.
     fn look_at(&self, recording: &Recording) -> bool {
-        let findings = check(self.catalogue, self.vault, recording, Depth::Verify);
+        let away = self.vault.is_away(recording.tier, recording.id);
+        let findings = if away {
+            vec![]
+        } else {
+            check(self.catalogue, self.vault, recording, Depth::Verify)
+        };
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let (progress, tell) = &mut *state;
+        if away {
+            progress.away += 1;
+            return tell(Event::Progress(*progress));
+        }
         progress.checked += 1;
         progress.bytes += recording.sealed.wav_bytes;
         let good = findings.is_empty();
@@ -214,7 +225,8 @@ fn send_rows(
 }
 
 /// What is wrong with one recording, in every tier that has it. One that moved or was erased while it
-/// was looked at is looked at again, or not at all.
+/// was looked at is looked at again, or not at all. Not for one that is away ([`Vault::is_away`]): of its
+/// tier there is an alarm.
 pub fn check(
     catalogue: &Catalogue,
     vault: &Vault,
@@ -244,10 +256,6 @@ fn check_copies(vault: &Vault, recording: &Recording, depth: Depth) -> Vec<Findi
         Err(error) => return vec![finding(id, &home, Problem::Unreadable, error.to_string())],
     };
     if copies.is_empty() {
-        // What a missing tier has is not missing itself; of the tier there is an alarm of its own.
-        if vault.tier(recording.tier).is_none() {
-            return vec![];
-        }
         return vec![finding(
             id,
             &home,

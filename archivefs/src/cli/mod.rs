@@ -264,7 +264,7 @@ fn verify(
         match event {
             VerifyEvent::Progress(progress) => {
                 bar.set_length(progress.total);
-                bar.set_position(progress.checked);
+                bar.set_position(progress.checked + progress.away);
             }
             VerifyEvent::Finding(finding) => {
                 bar.suspend(|| eprintln!("{}", report::finding(&finding, speech)));
@@ -290,7 +290,7 @@ fn verify(
             report::verified(progress, findings.len(), speech)
         )?;
     }
-    Ok(if findings.is_empty() {
+    Ok(if findings.is_empty() && progress.away == 0 {
         ExitCode::SUCCESS
     } else {
         exit::ATTENTION.into()

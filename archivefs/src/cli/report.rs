@@ -273,6 +273,20 @@ pub fn keys(keys: &KeyStatus, speech: Speech) -> String {
 
 /// The outcome of a verification.
 pub fn verified(progress: Progress, findings: usize, speech: Speech) -> String {
+    let told = looked_at(progress, findings, speech);
+    match (progress.away, speech) {
+        (0, _) => told,
+        (away, Speech::English) => {
+            let away = count_of(away, "recording");
+            format!("{told}\n{away} NOT verified: the second medium is not there.")
+        }
+        (away, Speech::Japanese) => {
+            format!("{told}\n{away} 件は検証していません。二次記憶媒体がありません。")
+        }
+    }
+}
+
+fn looked_at(progress: Progress, findings: usize, speech: Speech) -> String {
     let (checked, size) = (progress.checked, bytes(progress.bytes));
     match (findings, speech) {
         (0, Speech::English) => {

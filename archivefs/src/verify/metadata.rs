@@ -8,7 +8,6 @@
 
 use super::{Event, Finding, PAGE, Problem, Progress, Tell, finding, orphan};
 use crate::catalogue::{Catalogue, CatalogueError, Filter, Recording};
-use crate::store::Tier as Level;
 use crate::store::{Store, StoreError};
 use crate::vault::Vault;
 use std::collections::{BTreeSet, HashMap};
@@ -31,6 +30,7 @@ pub fn verify_metadata(
     let tiers = vault.tiers().iter().map(Tier::of).collect();
     let mut run = Run {
         catalogue,
+        vault,
         tiers,
         tell,
         progress,
@@ -43,6 +43,7 @@ pub fn verify_metadata(
 /// A comparison in progress. Its steps answer whether to go on.
 struct Run<'a> {
     catalogue: &'a Catalogue,
+    vault: &'a Vault,
     tiers: Vec<Tier<'a>>,
     tell: Tell<'a>,
     progress: Progress,
@@ -85,21 +86,20 @@ impl Run<'_> {
     }
 
     fn row(&mut self, recording: &Recording) -> Result<bool, CatalogueError> {
-        self.progress.checked += 1;
         let name = Store::file_name(recording.id);
         let copies: Vec<_> = self
             .tiers
             .iter_mut()
             .filter_map(|tier| tier.take(name.as_ref(), recording))
             .collect();
-        // One that has been erased or moved since its row was read is not missing, nor is what a missing
-        // tier has.
+        if copies.is_empty() && self.vault.is_away(recording.tier, recording.id) {
+            self.progress.away += 1;
+            return Ok(true);
+        }
+        self.progress.checked += 1;
+        // One that has been erased or moved since its row was read is not missing.
         let stays = |now: Recording| now.tier == recording.tier;
-        let tier = Level::ALL.iter().position(|&one| one == recording.tier);
-        if copies.is_empty()
-            && tier.is_some_and(|tier| tier < self.tiers.len())
-            && self.catalogue.by_key(recording.key)?.is_some_and(stays)
-        {
+        if copies.is_empty() && self.catalogue.by_key(recording.key)?.is_some_and(stays) {
             let home = self.tiers[0].store.path(recording.id);
             let detail = "no tier has the object".to_owned();
             return Ok(self.tell_all([finding(

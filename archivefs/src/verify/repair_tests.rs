@@ -3,8 +3,9 @@
 use super::*;
 use crate::call::Call;
 use crate::catalogue::tests::signers;
-use crate::catalogue::{Archived, Birth};
+use crate::catalogue::{Archived, Birth, Moved};
 use crate::keys::Keys;
+use crate::store::Tier as Level;
 use crate::store::tests::{call, key};
 use crate::wav;
 use chrono_tz::Tz;
@@ -12,26 +13,28 @@ use std::fs;
 use std::sync::Arc;
 use tsuwaroku_spool::record::Encoding;
 
+const ARCHIVE: Ulid = Ulid(1);
+
 struct Pair {
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
+    catalogue: Catalogue,
     vault: Vault,
     recording: Recording,
 }
 
 /// A recording whose object is in the primary and in the secondary tier.
 fn pair() -> Pair {
-    let archive = Ulid::from_parts(1, 1);
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     let store = |name: &str| {
-        Store::init(&at(name), archive, name).unwrap();
-        Store::open(&at(name), archive).unwrap()
+        Store::init(&at(name), ARCHIVE, name).unwrap();
+        Store::open(&at(name), ARCHIVE).unwrap()
     };
-    Keys::init(&at("keys"), archive, &key()).unwrap();
-    let keys = Arc::new(Keys::open(&at("keys"), archive, key()).unwrap());
+    Keys::init(&at("keys"), ARCHIVE, &key()).unwrap();
+    let keys = Arc::new(Keys::open(&at("keys"), ARCHIVE, key()).unwrap());
     let vault = Vault::new(vec![store("primary"), store("secondary")], keys);
     let birth = Birth {
-        archive,
+        archive: ARCHIVE,
         time_zone: Tz::Asia__Tokyo,
     };
     Catalogue::init(&at("catalogue"), birth).unwrap();
@@ -54,7 +57,8 @@ fn pair() -> Pair {
         panic!("it is new");
     };
     Pair {
-        _folder: folder,
+        folder,
+        catalogue,
         vault,
         recording: *recording,
     }
@@ -72,9 +76,10 @@ fn damage(path: &Path) {
 fn a_good_copy_of_another_tier_repairs_a_bad_one() {
     for tier in [0, 1] {
         let Pair {
-            _folder,
+            folder: _folder,
             vault,
             recording,
+            ..
         } = pair();
         let path = vault.tiers()[tier].path(recording.id);
         damage(&path);
@@ -99,9 +104,10 @@ fn a_good_copy_of_another_tier_repairs_a_bad_one() {
 #[test]
 fn two_bad_copies_repair_nothing() {
     let Pair {
-        _folder,
+        folder: _folder,
         vault,
         recording,
+        ..
     } = pair();
     for tier in vault.tiers() {
         damage(&tier.path(recording.id));
@@ -109,4 +115,43 @@ fn two_bad_copies_repair_nothing() {
     let found = check_copies(&vault, &recording, Depth::Scrub);
     assert_eq!(found.len(), 2);
     assert!(found.iter().all(|finding| !finding.repaired));
+}
+
+/// R5.2: what could not be looked at is not said to be good, nor to be damaged.
+#[test]
+fn what_a_missing_tier_has_is_told_apart() {
+    let pair = pair();
+    let moved = Moved {
+        key: pair.recording.key,
+        id: pair.recording.id,
+        from: Level::Primary,
+        to: Level::Secondary,
+        stored_bytes: pair.recording.sealed.stored_bytes,
+    };
+    pair.catalogue.switch(0, vec![moved], vec![]).unwrap();
+    let home = pair.vault.primary().path(pair.recording.id);
+    fs::remove_file(home).unwrap();
+    let told = |vault: &Vault| {
+        let (mut last, mut others) = (Progress::default(), 0);
+        let mut tell = |event| {
+            match event {
+                Event::Progress(progress) => last = progress,
+                Event::Finding(_) => others += 100,
+                Event::Good(_) => others += 1,
+            }
+            true
+        };
+        verify(&pair.catalogue, vault, &Filter::default(), 2, &mut tell).unwrap();
+        let whole = (last.checked, last.away, others);
+        let mut tell = |event| {
+            assert!(matches!(event, Event::Progress(_)), "{event:?}");
+            true
+        };
+        verify_metadata(&pair.catalogue, vault, &mut tell).unwrap();
+        whole
+    };
+    assert_eq!(told(&pair.vault), (1, 0, 1));
+    let keys = Arc::new(Keys::open(&pair.folder.path().join("keys"), ARCHIVE, key()).unwrap());
+    let alone = Vault::new(vec![pair.vault.primary().clone()], keys);
+    assert_eq!(told(&alone), (0, 1, 0));
 }
